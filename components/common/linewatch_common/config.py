@@ -1,0 +1,62 @@
+"""Configuration: a plain mapping in, a frozen and bounds-checked object out.
+
+A component's configuration class is a `Config` subclass whose field names become the recipe's keys in PascalCase (`frames_per_second`
+is `FramesPerSecond`) and whose defaults equal the recipe's DefaultConfiguration (a contract test holds them together). Greengrass lite
+turns the scalars of a YAML recipe into strings, so "5" and "true" are read as 5 and true.
+"""
+
+import difflib
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from linewatch_common.errors import ConfigError
+from linewatch_common.topics import STATION_PATTERN
+
+# What the runtime itself keeps in a component's configuration.
+RUNTIME_KEYS = frozenset({"accessControl"})
+
+Station = Annotated[str, msgspec.Meta(pattern=STATION_PATTERN)]
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """Base of every component's configuration."""
+
+    station: Station = "line1"
+
+
+C = TypeVar("C", bound=msgspec.Struct)
+
+
+def read_config(config_type: type[C], raw: Mapping[str, Any], where: str) -> tuple[C, list[str]]:
+    """The configuration in `raw` and a warning line for each key that nobody reads.
+
+    Raises ConfigError with one line that names `where`, the key and the bound when a value is missing, mistyped or out of bounds.
+    """
+    own = {key: value for key, value in raw.items() if key not in RUNTIME_KEYS}
+    known = [field.encode_name for field in msgspec.structs.fields(config_type)]
+    warnings = [_unknown_key(where, key, known) for key in own if key not in known]
+    try:
+        config = msgspec.convert({key: own[key] for key in own if key in known}, type=config_type, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {_readable(str(error))}") from error
+    return config, warnings
+
+
+def default_configuration(config_type: type[msgspec.Struct]) -> dict[str, Any]:
+    """The class's defaults as the recipe's DefaultConfiguration would hold them (without accessControl)."""
+    builtins: dict[str, Any] = msgspec.to_builtins(config_type())
+    return builtins
+
+
+def _unknown_key(where: str, key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"{where}: unknown key {key!r} is ignored{hint}"
+
+
+def _readable(message: str) -> str:
+    """msgspec's "Expected `int` <= 10 - at `$.Retries`" as "Retries: expected `int` <= 10"."""
+    text, separator, path = message.partition(" - at `$.")
+    return f"{path.rstrip('`')}: {text[0].lower()}{text[1:]}" if separator else message

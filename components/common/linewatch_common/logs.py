@@ -1,0 +1,31 @@
+"""Log lines on stdout that read well in `greengrass-cli logs` and journalctl.
+
+Both put their own time before a line, but not in UTC and not with milliseconds; ours goes first. One event, one line: line breaks in a
+message or a traceback are folded, so that a reader filtering by component never sees half an event.
+"""
+
+import logging
+import sys
+import time
+
+
+class _OneLine(logging.Formatter):
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+        self.converter = time.gmtime
+
+    def format(self, record: logging.LogRecord) -> str:
+        return super().format(record).replace("\r", "\\r").replace("\n", " | ")
+
+
+def set_up_logging(level: str = "INFO") -> None:
+    """Send every record at `level` or above to stdout, one line each. Called once, by `__main__`."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(_OneLine())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+def capped(text: str, length: int = 200) -> str:
+    """A peer's string, fit for a log line: control characters escaped, cut at `length`."""
+    printable = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[: length + 1])
+    return printable if len(text) <= length else printable[:length] + "…"
