@@ -1,0 +1,368 @@
+"""The manifest of a model package: its schema, its checks, and the verification of the package's files.
+
+A package is a folder with `manifest.json`, the weights, and a golden set. The manifest is the only place that holds
+labels, sizes, layout, thresholds and what the numbers mean. Needs msgspec only: the model component has no numpy.
+"""
+
+import hashlib
+import os
+import re
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from linewatch_common.errors import PackageError
+
+SCHEMA = "linewatch.Manifest/1"
+MANIFEST_FILE = "manifest.json"
+MAX_MANIFEST_BYTES = 1024 * 1024  # a real one is a few KB; a bigger file is not a manifest and must not fill the memory
+MAX_FILES = 256  # a package is a handful of files; bounds the work that a hostile folder can cause
+
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9](-*[A-Za-z0-9])*$", max_length=64)]
+Version = Annotated[str, Meta(pattern=r"^(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})$")]
+Label = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_ -]*$", max_length=48)]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+Side = Annotated[int, Meta(ge=1, le=8192)]
+Dimension = Annotated[int, Meta(ge=1, le=65536)]
+Text = Annotated[str, Meta(min_length=1, max_length=1024)]
+Role = Literal["classifier", "segmenter"]
+Dtype = Literal["uint8", "int16", "int32", "int64", "float16", "float32", "float64"]  # what the agent's wire can carry
+
+
+class _Part(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of every part of a manifest: immutable, and an unknown field is an error, not a silent typo."""
+
+
+class InputTensor(_Part):
+    """One input of the model."""
+
+    name: Text
+    dtype: Dtype
+    shape: Annotated[tuple[Dimension, ...], Meta(min_length=1, max_length=5)]
+    layout: Literal["NHWC", "NCHW"]
+
+
+class OutputTensor(_Part):
+    """One output of the model. `scores`: (1, 1), probability of a defect.
+
+    `mask`: (1, C, H, W), one channel a label; uint8 0..255 stands for the probability 0..1, a float is the probability.
+    """
+
+    name: Text
+    dtype: Dtype
+    shape: Annotated[tuple[Dimension, ...], Meta(min_length=1, max_length=5)]
+    layout: Literal["NC", "NCHW"]
+    meaning: Literal["scores", "mask"]
+
+
+class Region(_Part):
+    """A rectangle in pixels of the frame."""
+
+    x: Annotated[int, Meta(ge=0, le=65535)]
+    y: Annotated[int, Meta(ge=0, le=65535)]
+    width: Annotated[int, Meta(ge=1, le=65536)]
+    height: Annotated[int, Meta(ge=1, le=65536)]
+
+
+class Preparation(_Part):
+    """How a frame becomes the input (1, height, width, 3): cut, resized (cv2.INTER_LINEAR_EXACT), made RGB.
+
+    Normalisation is not here: it lies in the model's graph.
+    """
+
+    width: Side
+    height: Side
+    resize: Literal["squash", "letterbox"]
+    channels: Literal["rgb"] = "rgb"
+    dtype: Literal["uint8"] = "uint8"
+    layout: Literal["NHWC"] = "NHWC"
+    region_of_interest: Region | None = None
+    padding: Annotated[int, Meta(ge=0, le=255)] = 0  # grey value beside a letterboxed picture
+
+
+class ScoreThresholds(_Part):
+    """`fail`: a score at or above it is a reject. `review`: at or above it, and below `fail`, a person decides."""
+
+    fail: Share
+    review: Share
+
+
+class MaskThresholds(_Part):
+    """How a mask becomes defects: cells with a probability at or above `pixel`, in groups of at least `minimum_area`.
+
+    `minimum_area` counts cells of the mask, so it does not depend on the frame's size. `score` says how the cells'
+    probabilities give the defect's score.
+    """
+
+    pixel: Annotated[float, Meta(gt=0.0, le=1.0)]
+    minimum_area: Annotated[int, Meta(ge=1, le=1_000_000)]
+    score: Literal["max", "mean"] = "max"
+
+
+class Thresholds(_Part):
+    """The operating point, chosen on validation data. A classifier has `score`, a segmenter has `mask`."""
+
+    score: ScoreThresholds | None = None
+    mask: MaskThresholds | None = None
+
+
+class Tolerances(_Part):
+    """How far an output may lie from the golden one: `score` absolute, `mask_iou` at the manifest's pixel threshold."""
+
+    score: Share = 0.02
+    mask_iou: Share = 0.95
+
+
+class Golden(_Part):
+    """The golden set: an .npz with arrays `input.<tensor>` and `output.<tensor>`, each (pictures, *tensor shape)."""
+
+    file: Text
+    pictures: Annotated[int, Meta(ge=1, le=64)]
+    tolerances: Tolerances
+
+
+class Data(_Part):
+    """What the model was trained, tuned and tested on. Per split: seed, number of pictures, checksum of their bytes."""
+
+    source: Text
+    seeds: dict[str, int]
+    pictures: dict[str, int]
+    checksums: dict[str, Sha256]
+
+
+class Provenance(_Part):
+    """Where the weights come from."""
+
+    data: Data
+    seed: int
+    code_version: Text
+    code_digest: Sha256
+    trained_at: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+    frameworks: dict[str, str]
+    licence: Text
+
+
+class Manifest(_Part):
+    """One version of one model. `files` names every file of the package but the manifest itself."""
+
+    schema: Literal["linewatch.Manifest/1"]
+    name: Name
+    version: Version
+    role: Role
+    format: Literal["onnx"]
+    model: Text
+    labels: Annotated[tuple[Label, ...], Meta(min_length=1, max_length=32)]
+    inputs: Annotated[tuple[InputTensor, ...], Meta(min_length=1, max_length=8)]
+    outputs: Annotated[tuple[OutputTensor, ...], Meta(min_length=1, max_length=8)]
+    preparation: Preparation
+    thresholds: Thresholds
+    metrics: dict[str, float]
+    provenance: Provenance
+    golden: Golden
+    files: Annotated[dict[str, Sha256], Meta(min_length=2, max_length=MAX_FILES)]
+    signature: dict[str, str] | None = None
+
+    @property
+    def identifier(self) -> str:
+        """The name under which the agent knows this version."""
+        return identifier(self.name, self.version)
+
+    def output(self, meaning: Literal["scores", "mask"]) -> OutputTensor:
+        """The output with that meaning. Raises PackageError when the model has none."""
+        for tensor in self.outputs:
+            if tensor.meaning == meaning:
+                return tensor
+        raise PackageError(f"model {self.identifier} has no output with the meaning {meaning!r}")
+
+
+def identifier(name: str, version: str) -> str:
+    """`<Name>-<version with dots as dashes>`: the agent's names admit no dots."""
+    return f"{name}-{version.replace('.', '-')}"
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """Read and check `manifest.json` in `folder`. Raises PackageError with one line that names file and field."""
+    path = folder / MANIFEST_FILE
+    try:
+        manifest = msgspec.json.decode(_read_manifest(path), type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise PackageError(f"{path}: {error}") from error
+    for problem in _contradictions(manifest):
+        raise PackageError(f"{path}: {problem}")
+    return manifest
+
+
+def manifest_digest(folder: Path) -> str:
+    """The package's identity, "sha256:<hex>": the digest of the canonical manifest without its signature.
+
+    Canonical is JSON with sorted keys and no spaces. The manifest holds the digest of every file, so this covers all.
+    """
+    path = folder / MANIFEST_FILE
+    try:
+        payload = msgspec.json.decode(_read_manifest(path))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise PackageError(f"{path}: {error}") from error
+    if not isinstance(payload, dict):
+        raise PackageError(f"{path}: expected an object")
+    return payload_digest(payload)
+
+
+def payload_digest(payload: dict[str, Any]) -> str:
+    """The same for a manifest that is already parsed as plain JSON values."""
+    unsigned = {key: value for key, value in payload.items() if key != "signature"}
+    return "sha256:" + hashlib.sha256(msgspec.json.encode(unsigned, order="sorted")).hexdigest()
+
+
+def verify_files(folder: Path, manifest: Manifest) -> None:
+    """Check that `folder` holds exactly the manifest's files with their digests, and no link.
+
+    Raises PackageError with one line that names the first file that is missing, changed, extra, a link or outside.
+    """
+    present = _plain_files(folder)
+    for name in manifest.files:
+        if name not in present:
+            raise PackageError(f"{folder}: file {name!r} of the manifest is missing")
+    for name in sorted(present - {MANIFEST_FILE}):
+        if name not in manifest.files:
+            raise PackageError(f"{folder}: file {name!r} is not in the manifest")
+    for name, expected in manifest.files.items():
+        actual = file_sha256(folder / name)
+        if actual != expected:
+            raise PackageError(f"{folder}: file {name!r} was changed: SHA-256 {actual}, the manifest says {expected}")
+
+
+def file_sha256(path: Path) -> str:
+    """Hex SHA-256 of a file. Raises PackageError when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise PackageError(f"{path}: {error.strerror}") from error
+
+
+def _read_manifest(path: Path) -> bytes:
+    try:
+        if path.is_symlink():
+            raise PackageError(f"{path}: is a symbolic link")
+        with path.open("rb") as file:
+            raw = file.read(MAX_MANIFEST_BYTES + 1)
+    except OSError as error:
+        raise PackageError(f"{path}: {error.strerror}") from error
+    if len(raw) > MAX_MANIFEST_BYTES:
+        raise PackageError(f"{path}: is over {MAX_MANIFEST_BYTES} bytes, too big for a manifest")
+    return raw
+
+
+def _plain_files(folder: Path) -> set[str]:
+    """Relative names of all regular files below `folder`; anything that is neither file nor folder is refused."""
+    found: set[str] = set()
+    pending = [folder]
+    while pending:
+        place = pending.pop()
+        for entry in _entries(place):
+            name = Path(entry.path).relative_to(folder).as_posix()
+            if entry.is_symlink():
+                raise PackageError(f"{folder}: {name!r} is a symbolic link")
+            if entry.is_dir(follow_symlinks=False):
+                pending.append(Path(entry.path))
+            elif entry.is_file(follow_symlinks=False):
+                found.add(name)
+            else:
+                raise PackageError(f"{folder}: {name!r} is not a regular file")
+            if len(found) + len(pending) > 2 * MAX_FILES:
+                raise PackageError(f"{folder}: holds more than {2 * MAX_FILES} files, this is not a model package")
+    return found
+
+
+def _entries(place: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(place) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise PackageError(f"{place}: {error.strerror}") from error
+
+
+def _contradictions(manifest: Manifest) -> list[str]:
+    """What the types alone do not catch, each as 'field: reason'."""
+    return [
+        *_path_problems(manifest),
+        *_tensor_problems(manifest),
+        *_role_problems(manifest),
+        *_threshold_problems(manifest),
+    ]
+
+
+def _path_problems(manifest: Manifest) -> list[str]:
+    problems = [
+        f"files: {name!r} leaves the package or is not a plain relative path"
+        for name in manifest.files
+        if not _is_plain(name)
+    ]
+    if MANIFEST_FILE in manifest.files:
+        problems.append(f"files: {MANIFEST_FILE!r} cannot hold its own digest")
+    problems += [
+        f"{field}: {name!r} is not in files"
+        for field, name in (("model", manifest.model), ("golden.file", manifest.golden.file))
+        if name not in manifest.files
+    ]
+    return problems
+
+
+def _is_plain(name: str) -> bool:
+    """Relative, normalised, inside, printable ASCII without backslash: the same file on every system."""
+    path = PurePosixPath(name)
+    return (
+        re.fullmatch(r"[A-Za-z0-9_.+ /-]{1,200}", name) is not None
+        and not path.is_absolute()
+        and str(path) == name
+        and ".." not in path.parts
+        and name != "."
+    )
+
+
+def _tensor_problems(manifest: Manifest) -> list[str]:
+    problems = [
+        f"{kind}[{index}].shape: {list(tensor.shape)} does not fit the layout {tensor.layout}"
+        for kind, tensors in (("inputs", manifest.inputs), ("outputs", manifest.outputs))
+        for index, tensor in enumerate(tensors)
+        if len(tensor.shape) != len(tensor.layout)
+    ]
+    if len(manifest.inputs) != 1:
+        return [*problems, f"inputs: expected one, got {len(manifest.inputs)}"]
+    picture, preparation = manifest.inputs[0], manifest.preparation
+    expected = (1, preparation.height, preparation.width, 3)
+    if (picture.shape, picture.dtype, picture.layout) != (expected, preparation.dtype, preparation.layout):
+        problems.append(
+            f"inputs[0]: expected {preparation.dtype} {preparation.layout} {list(expected)} by preparation, "
+            f"got {picture.dtype} {picture.layout} {list(picture.shape)}"
+        )
+    return problems
+
+
+def _role_problems(manifest: Manifest) -> list[str]:
+    needed: Literal["scores", "mask"] = "scores" if manifest.role == "classifier" else "mask"
+    tensors = [tensor for tensor in manifest.outputs if tensor.meaning == needed]
+    if len(tensors) != 1:
+        return [f"outputs: a {manifest.role} needs one output with the meaning {needed!r}, got {len(tensors)}"]
+    shape = tensors[0].shape
+    if needed == "scores" and shape != (1, 1):
+        return [f"outputs: scores must have the shape [1, 1], got {list(shape)}"]
+    if needed == "scores" and len(manifest.labels) != 2:
+        return [f"labels: a classifier has two (good, bad), got {len(manifest.labels)}"]
+    if needed == "mask" and (len(shape) != 4 or shape[:2] != (1, len(manifest.labels))):
+        return [f"outputs: a mask needs the shape [1, {len(manifest.labels)}, H, W] by labels, got {list(shape)}"]
+    return []
+
+
+def _threshold_problems(manifest: Manifest) -> list[str]:
+    score, mask = manifest.thresholds.score, manifest.thresholds.mask
+    if manifest.role == "classifier" and score is None:
+        return ["thresholds.score: a classifier needs it"]
+    if manifest.role == "segmenter" and mask is None:
+        return ["thresholds.mask: a segmenter needs it"]
+    if score is not None and score.review > score.fail:
+        return [f"thresholds.score.review: {score.review} is above thresholds.score.fail {score.fail}"]
+    return []
