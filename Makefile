@@ -1,0 +1,82 @@
+# linewatch: every command does its own set-up. `make help` lists them.
+# Needs python3.11 with venv (Debian: python3.11-venv) and GNU make; everything else comes from the package registry, locked and hashed.
+
+PYTHON   ?= 3.11
+FRAMES   ?=
+SOURCE   ?=
+FPS      ?=
+LIKE     ?= lite
+RUNS     ?= 20
+VENV     := .venv
+PY       := $(VENV)/bin/python
+UV       := $(VENV)/bin/uv
+# Hard links fail across file systems (a cache on another disk): copying always works.
+export UV_LINK_MODE := copy
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# `python -m tools.x` finds the packages of the checkout without being installed.
+export PYTHONPATH := $(CURDIR):$(CURDIR)/components/common
+
+GROUPS_LOCKED := dev build demo camera agent model inspector dashboard train
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format build bench soak lock schemas clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.uv: locks/build.txt
+	@command -v python3.11 >/dev/null 2>&1 || { echo "linewatch needs python3.11: on Debian 12 'apt-get install python3.11 python3.11-venv', on Ubuntu see docs/setup.md" >&2; exit 1; }
+	@python3.11 -c 'import venv, ensurepip' 2>/dev/null || { echo "linewatch needs python3.11's venv module: 'apt-get install python3.11-venv'" >&2; exit 1; }
+	@test -x $(PY) || python3.11 -m venv $(VENV)
+	@echo "set-up: the package installer (uv)"
+	@$(PY) -m pip install --quiet --require-hashes --no-deps -r locks/build.txt
+	@touch $@
+
+# What `make demo` needs: the builder, the local core, no component's dependencies (their artefacts bring them).
+$(VENV)/.demo: locks/demo.txt $(VENV)/.uv
+	@echo "set-up: the local core"
+	@$(UV) pip install --quiet --python $(PY) --require-hashes -r locks/demo.txt
+	@touch $@
+
+$(VENV)/.dev: locks/dev.txt pyproject.toml $(VENV)/.uv
+	@echo "set-up: the development environment (about 350 MB once)"
+	@$(UV) pip install --quiet --python $(PY) --require-hashes -r locks/dev.txt
+	@$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable .
+	@touch $@ $(VENV)/.demo
+
+setup: $(VENV)/.dev ## make .venv with everything in development mode
+
+demo: $(VENV)/.demo ## run the whole line on this machine (FRAMES=200 stops by itself, SOURCE=DIR, FPS=5, LIKE=classic)
+	@$(PY) -m tools.demo $(if $(FRAMES),--frames $(FRAMES)) $(if $(SOURCE),--source "$(SOURCE)") $(if $(FPS),--fps $(FPS)) --like $(LIKE)
+
+test: $(VENV)/.dev ## run all tests
+	@$(PY) -m pytest
+
+check: $(VENV)/.dev ## lint, format and type checks
+	@$(VENV)/bin/ruff check
+	@$(VENV)/bin/ruff format --check
+	@$(VENV)/bin/mypy
+
+format: $(VENV)/.dev ## format the code
+	@$(VENV)/bin/ruff check --fix --quiet
+	@$(VENV)/bin/ruff format
+
+build: $(VENV)/.demo ## build every component for both architectures into greengrass-build/ (PYTHON=3.12)
+	@$(PY) components/build.py --architecture all --python $(PYTHON)
+
+bench: $(VENV)/.dev ## measure latency and memory of the line on this machine
+	@$(PY) -m tools.bench
+
+soak: $(VENV)/.dev ## kill every component at random moments, RUNS times each
+	@$(PY) -m tools.soak --runs $(RUNS)
+
+schemas: $(VENV)/.dev ## write docs/schemas/ and docs/asyncapi.json from the message classes
+	@$(PY) -m tools.schemas
+
+lock: $(VENV)/.dev ## resolve every dependency group again into locks/
+	@for group in $(GROUPS_LOCKED); do echo "lock: $$group"; \
+	  $(UV) pip compile pyproject.toml --group $$group --universal --python-version 3.11 --generate-hashes --upgrade \
+	    --no-emit-index-url --no-annotate --no-header --quiet --output-file locks/$$group.txt || exit 1; done
+
+clean: ## remove what was built, keep the caches
+	@rm -rf greengrass-build build
