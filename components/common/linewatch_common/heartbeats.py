@@ -25,6 +25,9 @@ from linewatch_common.topics import Topics
 
 log = logging.getLogger(__name__)
 
+# A subscription is called dead only after this many beats went out well since the last doubt.
+BEATS_BEFORE_DOUBT = 6
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
@@ -89,7 +92,7 @@ class HeartbeatPublisher:
         )
 
     def _check_echo(self) -> None:
-        if self._watch is None or self._sent <= HEARTBEAT_LOST_SECONDS:
+        if self._watch is None or self._sent < BEATS_BEFORE_DOUBT:
             return
         if self._watch.age(self._component) > 2 * HEARTBEAT_LOST_SECONDS:
             self._sent = 0

@@ -1,0 +1,174 @@
+"""One full example of every message: docs/integration.md shows them, and the contract tests hold them against the schemas."""
+
+from linewatch_common.messages.alerts import Alert, AlertKind, AlertState
+from linewatch_common.messages.base import Message
+from linewatch_common.messages.commands import (
+    CommandResult,
+    LabelVerdict,
+    PauseCapture,
+    ResumeCapture,
+    SetPartId,
+    TriggerCapture,
+)
+from linewatch_common.messages.frames import FrameCaptured, FrameFailed
+from linewatch_common.messages.models import ModelActivated, ModelOffered, ModelProved, ModelRefused, ModelRetired
+from linewatch_common.messages.status import (
+    AgentStatus,
+    CameraStatus,
+    ComponentState,
+    Heartbeat,
+    InspectorStatus,
+    ModelStatus,
+    RoleStatus,
+)
+from linewatch_common.messages.verdicts import Defect, InspectionStored, ModelUse, Outcome, Verdict
+
+_AT = "2026-11-22T10:15:30.123456Z"
+_DIGEST = "sha256:" + "0123456789abcdef" * 4
+_FRAME = "line1-1763800000-000042"
+_CLASSIFIER = "SurfaceClassifier-1-0-0"
+_WORK = "/greengrass/v2/work"
+
+FRAMES: tuple[Message, ...] = (
+    FrameCaptured(
+        frame_id=_FRAME,
+        station="line1",
+        epoch=1763800000,
+        sequence=42,
+        ring="/dev/shm/linewatch-line1.ring",  # noqa: S108 - an example
+        slot=10,
+        width=640,
+        height=480,
+        stride=1920,
+        pixel_format="BGR8",
+        captured_at=_AT,
+        captured_monotonic_ns=812_345_678_901,
+        part_id="part-0042",
+        trigger="software",
+        command_id="5f0c2f6e",
+    ),
+    FrameFailed(
+        frame_id="line1-1763800000-000043",
+        station="line1",
+        epoch=1763800000,
+        sequence=43,
+        reason="part-0043.png: the file ends in the middle of the picture",
+        captured_at=_AT,
+        captured_monotonic_ns=812_545_678_901,
+        part_id="part-0043",
+    ),
+)
+VERDICTS: tuple[Message, ...] = (
+    Verdict(
+        inspection_id=_FRAME,
+        frame_id=_FRAME,
+        station="line1",
+        part_id="part-0042",
+        outcome=Outcome.FAIL,
+        score=0.93,
+        threshold=0.6,
+        defects=[Defect(defect_class="scratch", box=(120, 88, 64, 12), area_px=412, score=0.91)],
+        defects_total=1,
+        models=[ModelUse(role="classifier", identifier=_CLASSIFIER, version="1.0.0")],
+        timings_ms={"wait": 0.4, "prepare": 1.1, "classify": 6.2, "segment": 9.8, "decide": 0.3, "total": 24.7},
+        reason="classifier score 0.93 >= 0.60",
+        captured_at=_AT,
+        published_at="2026-11-22T10:15:30.148156Z",
+    ),
+    InspectionStored(
+        inspection_id=_FRAME,
+        frame_id=_FRAME,
+        path=f"{_WORK}/com.linewatch.Inspector/store/20261122/{_FRAME}.zip",
+        size_bytes=48_213,
+    ),
+)
+ALERTS: tuple[Message, ...] = (
+    Alert(
+        station="line1",
+        kind=AlertKind.DEFECTS_IN_A_ROW,
+        state=AlertState.RAISED,
+        detail="5 defective parts in a row",
+        since=_AT,
+        at=_AT,
+        count=5,
+    ),
+)
+MODELS: tuple[Message, ...] = (
+    ModelOffered(
+        name="SurfaceClassifier",
+        version="1.0.0",
+        identifier=_CLASSIFIER,
+        role="classifier",
+        folder=f"{_WORK}/com.linewatch.model.SurfaceClassifier/1.0.0/package",
+        manifest_digest=_DIGEST,
+        nonce="b2e1f3",
+        trial=True,
+        lease="com.linewatch.model.SurfaceClassifier",
+    ),
+    ModelProved(identifier=_CLASSIFIER, manifest_digest=_DIGEST, nonce="b2e1f3", latency_ms=5.9, golden_samples=6),
+    ModelActivated(
+        identifier=_CLASSIFIER,
+        role="classifier",
+        version="1.0.0",
+        manifest_digest=_DIGEST,
+        nonce="c07a11",
+        replaced="SurfaceClassifier-0-9-0",
+    ),
+    ModelRetired(
+        identifier="SurfaceClassifier-0-9-0",
+        role="classifier",
+        by="com.linewatch.EdgeAgent",
+        reason="replaced by SurfaceClassifier-1-0-0",
+    ),
+    ModelRefused(identifier=_CLASSIFIER, nonce="b2e1f3", reason="model.onnx: SHA-256 differs from the manifest's"),
+)
+STATUS: tuple[Message, ...] = (
+    Heartbeat(
+        component="com.linewatch.EdgeAgent",
+        station="line1",
+        version="1.0.0",
+        state=ComponentState.READY,
+        at=_AT,
+        started_at=_AT,
+        uid=994,
+        counters={"predictions": 1042, "predict_errors": 0},
+        agent=AgentStatus(
+            endpoint=f"{_WORK}/com.linewatch.EdgeAgent/agent.sock",
+            boot_id="9f86d081",
+            roles={
+                "classifier": RoleStatus(
+                    identifier=_CLASSIFIER,
+                    version="1.0.0",
+                    folder=f"{_WORK}/com.linewatch.EdgeAgent/models/{_CLASSIFIER}",
+                    manifest_digest=_DIGEST,
+                )
+            },
+        ),
+        inspector=InspectorStatus(
+            ready=True,
+            in_use=[_CLASSIFIER],
+            ledger=f"{_WORK}/com.linewatch.Inspector/ledger.db",
+            store=f"{_WORK}/com.linewatch.Inspector/store",
+            outcomes={"pass": 1000, "fail": 42},
+            judged_sequence=1042,
+            judged_epoch=1763800000,
+        ),
+        camera=CameraStatus(
+            ring="/dev/shm/linewatch-line1.ring",  # noqa: S108 - an example
+            epoch=1763800000,
+            sequence=1042,
+            source="folder /data/parts",
+        ),
+        model=ModelStatus(identifier=_CLASSIFIER, role="classifier", active=True),
+    ),
+)
+COMMANDS: tuple[Message, ...] = (
+    TriggerCapture(command_id="5f0c2f6e", part_id="part-0042"),
+    PauseCapture(command_id="5f0c2f6f"),
+    ResumeCapture(command_id="5f0c2f70"),
+    SetPartId(command_id="5f0c2f71", part_id="part-0043"),
+    LabelVerdict(command_id="5f0c2f72", frame_id=_FRAME, label="pass", operator="m.keller", note="dust, not a scratch"),
+)
+COMMAND_RESULTS: tuple[Message, ...] = (
+    CommandResult(command_id="5f0c2f6e", component="com.linewatch.Camera", accepted=True, frame_id=_FRAME),
+)

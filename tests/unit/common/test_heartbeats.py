@@ -1,0 +1,86 @@
+"""Heartbeats: what a component says of itself, and who has gone."""
+
+import os
+import time
+from collections.abc import Callable
+
+import pytest
+from linewatch_common.heartbeats import HeartbeatPublisher, HeartbeatWatch, Status
+from linewatch_common.messages import Heartbeat, decode, encode, examples
+from linewatch_common.messages.status import ComponentState
+from linewatch_common.topics import Topics
+
+from tests.fakes.bus import FakeCore
+
+TOPICS = Topics("line1")
+READY = Status(state=ComponentState.READY, counters={"parts": 3})
+
+
+def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.01)
+
+
+def test_a_beat_carries_state_and_counters_and_user() -> None:
+    core = FakeCore()
+    HeartbeatPublisher("com.linewatch.Camera", core.bus(), TOPICS).beat(READY)
+    beat: Heartbeat = decode(core.on_topic(TOPICS.status)[0], Heartbeat)
+    assert (beat.component, beat.state, beat.counters, beat.uid) == (
+        "com.linewatch.Camera", ComponentState.READY, {"parts": 3}, os.getuid(),
+    )  # fmt: skip
+
+
+def test_a_bus_that_is_away_stops_no_heart() -> None:
+    core = FakeCore()
+    publisher = HeartbeatPublisher("com.linewatch.Camera", core.bus(), TOPICS)
+    core.away = True
+    publisher.beat(READY)
+    core.away = False
+    publisher.beat(READY)
+    assert len(core.on_topic(TOPICS.status)) == 1
+
+
+def test_the_watch_knows_who_lives() -> None:
+    core = FakeCore()
+    watch = HeartbeatWatch()
+    bus = core.bus()
+    bus.subscribe(TOPICS.status, watch.receive)
+    HeartbeatPublisher("com.linewatch.Camera", bus, TOPICS).beat(READY)
+    until(lambda: watch.latest("com.linewatch.Camera") is not None)
+    assert watch.latest("com.linewatch.EdgeAgent") is None
+    assert watch.age("com.linewatch.EdgeAgent") == float("inf")
+    assert watch.latest("com.linewatch.Camera", within_seconds=0) is None
+    assert list(watch.all_latest()) == ["com.linewatch.Camera"]
+
+
+def test_rubbish_on_the_status_topic_is_only_logged(caplog: pytest.LogCaptureFixture) -> None:
+    watch = HeartbeatWatch()
+    watch.receive(b"{}")
+    assert "status: message" in caplog.text
+    assert watch.all_latest() == {}
+
+
+def test_another_posix_user_is_called_out_once(caplog: pytest.LogCaptureFixture) -> None:
+    watch = HeartbeatWatch()
+    beat = examples.STATUS[0]
+    assert isinstance(beat, Heartbeat)
+    raw = encode(beat).replace(b'"uid":994', b'"uid":%d' % (os.getuid() + 1))
+    watch.receive(raw)
+    watch.receive(raw)
+    assert caplog.text.count("run all linewatch components as one posix user") == 1
+
+
+def test_a_dead_subscription_makes_the_bus_link_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = FakeCore()
+    bus = core.bus()
+    publisher = HeartbeatPublisher("com.linewatch.Camera", bus, TOPICS)
+    publisher.watch_own()
+    bus.close()  # nothing is delivered any more, as after a subscription died silently
+    clock = time.monotonic()
+    for beat in range(20):
+        monkeypatch.setattr(time, "monotonic", lambda now=clock + 2.0 * beat: now)
+        publisher.beat(READY)
+    assert bus.resets
+    assert len(bus.resets) <= 3

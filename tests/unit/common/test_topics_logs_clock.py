@@ -1,0 +1,41 @@
+"""Names of topics, log lines, time stamps."""
+
+import logging
+
+import pytest
+from linewatch_common.clock import utc_text
+from linewatch_common.errors import ConfigError
+from linewatch_common.logs import capped, set_up_logging
+from linewatch_common.topics import Topics, fleet_health
+
+
+def test_topics_lie_flat_below_the_station() -> None:
+    topics = Topics("press-2")
+    assert topics.frames == "linewatch/press-2/frames"
+    assert topics.command_results == "linewatch/press-2/commands/results"
+    assert fleet_health("thing-0001") == "linewatch/fleet/thing-0001/health"
+
+
+@pytest.mark.parametrize("station", ["", "Line", "a/b", "+", "#", "a*", "-a", "a-", "a" * 33, "a\n"])
+def test_a_station_that_would_break_topics_is_refused(station: str) -> None:
+    with pytest.raises(ConfigError, match="station"):
+        Topics(station)
+
+
+def test_time_is_utc_with_microseconds() -> None:
+    assert utc_text(1_700_000_000_123_456_789) == "2023-11-14T22:13:20.123456Z"
+
+
+def test_a_log_record_is_one_line_even_with_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logging()
+    try:
+        int("first\nsecond")
+    except ValueError:
+        logging.getLogger("x").exception("it failed")
+    line = capsys.readouterr().out
+    assert line.count("\n") == 1
+    assert " ERROR x: it failed | Traceback" in line
+
+
+def test_a_peers_string_is_capped_and_escaped() -> None:
+    assert capped("a\x1b[31m" + "b" * 300, 10) == "a\\x1b[31mb…"
