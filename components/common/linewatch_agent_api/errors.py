@@ -1,0 +1,38 @@
+"""What the agent's refusals become for its client."""
+
+from linewatch_common.errors import InputError
+
+
+class AgentRefusedError(InputError):
+    """The agent answered, and refuses this request: repeating it as it is does not help.
+
+    `code` is the name of the gRPC status, e.g. "INVALID_ARGUMENT"; the message is the agent's own.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ModelNotLoadedError(AgentRefusedError):
+    """NOT_FOUND: the agent has no such model (or no such capture, or nothing lies at the url)."""
+
+
+class AlreadyLoadedError(AgentRefusedError):
+    """ALREADY_EXISTS: a model of this name is loaded (or a capture of this id was taken)."""
+
+
+class AgentFullError(AgentRefusedError):
+    """RESOURCE_EXHAUSTED: the memory budget or the capture buffer is used up; free some, or try later."""
+
+
+_BY_CODE: dict[str, type[AgentRefusedError]] = {
+    "NOT_FOUND": ModelNotLoadedError,
+    "ALREADY_EXISTS": AlreadyLoadedError,
+    "RESOURCE_EXHAUSTED": AgentFullError,
+}
+
+
+def refused(code: str, message: str) -> AgentRefusedError:
+    """The error for a status that is neither OK nor 'away'."""
+    return _BY_CODE.get(code, AgentRefusedError)(code, message)
