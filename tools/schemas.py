@@ -38,7 +38,8 @@ def json_schema(message_type: type[Message]) -> dict[str, Any]:
     definitions = schema.pop("$defs")
     body = definitions.pop(message_type.__name__)
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": schema_of(message_type)}
-    return head | body | ({"$defs": definitions} if definitions else {})
+    merged: dict[str, Any] = head | body | ({"$defs": definitions} if definitions else {})
+    return merged
 
 
 def asyncapi() -> dict[str, Any]:
