@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 
 from linewatch_common.errors import PackageError
 
-SCHEMA = "linewatch.Manifest/1"
+SCHEMA: Literal["linewatch.Manifest/1"] = "linewatch.Manifest/1"
 MANIFEST_FILE = "manifest.json"
 MAX_MANIFEST_BYTES = 1024 * 1024  # a real one is a few KB; a bigger file is not a manifest and must not fill the memory
 MAX_FILES = 256  # a package is a handful of files; bounds the work that a hostile folder can cause
@@ -36,7 +36,7 @@ class _Part(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of every part of a manifest: immutable, and an unknown field is an error, not a silent typo."""
 
 
-class InputTensor(_Part):
+class InputTensor(_Part, frozen=True):
     """One input of the model."""
 
     name: Text
@@ -45,7 +45,7 @@ class InputTensor(_Part):
     layout: Literal["NHWC", "NCHW"]
 
 
-class OutputTensor(_Part):
+class OutputTensor(_Part, frozen=True):
     """One output of the model. `scores`: (1, 1), probability of a defect.
 
     `mask`: (1, C, H, W), one channel a label; uint8 0..255 stands for the probability 0..1, a float is the probability.
@@ -58,7 +58,7 @@ class OutputTensor(_Part):
     meaning: Literal["scores", "mask"]
 
 
-class Region(_Part):
+class Region(_Part, frozen=True):
     """A rectangle in pixels of the frame."""
 
     x: Annotated[int, Meta(ge=0, le=65535)]
@@ -67,7 +67,7 @@ class Region(_Part):
     height: Annotated[int, Meta(ge=1, le=65536)]
 
 
-class Preparation(_Part):
+class Preparation(_Part, frozen=True):
     """How a frame becomes the input (1, height, width, 3): cut, resized (cv2.INTER_LINEAR_EXACT), made RGB.
 
     Normalisation is not here: it lies in the model's graph.
@@ -83,14 +83,14 @@ class Preparation(_Part):
     padding: Annotated[int, Meta(ge=0, le=255)] = 0  # grey value beside a letterboxed picture
 
 
-class ScoreThresholds(_Part):
+class ScoreThresholds(_Part, frozen=True):
     """`fail`: a score at or above it is a reject. `review`: at or above it, and below `fail`, a person decides."""
 
     fail: Share
     review: Share
 
 
-class MaskThresholds(_Part):
+class MaskThresholds(_Part, frozen=True):
     """How a mask becomes defects: cells with a probability at or above `pixel`, in groups of at least `minimum_area`.
 
     `minimum_area` counts cells of the mask, so it does not depend on the frame's size. `score` says how the cells'
@@ -102,21 +102,21 @@ class MaskThresholds(_Part):
     score: Literal["max", "mean"] = "max"
 
 
-class Thresholds(_Part):
+class Thresholds(_Part, frozen=True):
     """The operating point, chosen on validation data. A classifier has `score`, a segmenter has `mask`."""
 
     score: ScoreThresholds | None = None
     mask: MaskThresholds | None = None
 
 
-class Tolerances(_Part):
+class Tolerances(_Part, frozen=True):
     """How far an output may lie from the golden one: `score` absolute, `mask_iou` at the manifest's pixel threshold."""
 
     score: Share = 0.02
     mask_iou: Share = 0.95
 
 
-class Golden(_Part):
+class Golden(_Part, frozen=True):
     """The golden set: an .npz with arrays `input.<tensor>` and `output.<tensor>`, each (pictures, *tensor shape)."""
 
     file: Text
@@ -124,7 +124,7 @@ class Golden(_Part):
     tolerances: Tolerances
 
 
-class Data(_Part):
+class Data(_Part, frozen=True):
     """What the model was trained, tuned and tested on. Per split: seed, number of pictures, checksum of their bytes."""
 
     source: Text
@@ -133,7 +133,7 @@ class Data(_Part):
     checksums: dict[str, Sha256]
 
 
-class Provenance(_Part):
+class Provenance(_Part, frozen=True):
     """Where the weights come from."""
 
     data: Data
@@ -145,7 +145,7 @@ class Provenance(_Part):
     licence: Text
 
 
-class Manifest(_Part):
+class Manifest(_Part, frozen=True):
     """One version of one model. `files` names every file of the package but the manifest itself."""
 
     schema: Literal["linewatch.Manifest/1"]
@@ -326,7 +326,7 @@ def _is_plain(name: str) -> bool:
 def _tensor_problems(manifest: Manifest) -> list[str]:
     problems = [
         f"{kind}[{index}].shape: {list(tensor.shape)} does not fit the layout {tensor.layout}"
-        for kind, tensors in (("inputs", manifest.inputs), ("outputs", manifest.outputs))
+        for kind, tensors in _tensors(manifest)
         for index, tensor in enumerate(tensors)
         if len(tensor.shape) != len(tensor.layout)
     ]
@@ -340,6 +340,10 @@ def _tensor_problems(manifest: Manifest) -> list[str]:
             f"got {picture.dtype} {picture.layout} {list(picture.shape)}"
         )
     return problems
+
+
+def _tensors(manifest: Manifest) -> tuple[tuple[str, tuple[InputTensor | OutputTensor, ...]], ...]:
+    return ("inputs", manifest.inputs), ("outputs", manifest.outputs)
 
 
 def _role_problems(manifest: Manifest) -> list[str]:

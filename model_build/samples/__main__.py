@@ -1,0 +1,96 @@
+"""Command line: `python -m model_build.samples generate|parts|train`."""
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from linewatch_common.errors import LinewatchError
+
+from model_build.samples.folder import write_folder, write_parts
+from model_build.samples.generator import Settings
+from model_build.samples.plan import CLASSIFIER, DEMO_SEED, SEGMENTER
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 when it did what was asked."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except (LinewatchError, OSError) as error:
+        print(f"{options.name}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m model_build.samples", description=__doc__)
+    commands = parser.add_subparsers(dest="name", required=True)
+    generate = commands.add_parser("generate", help="write pictures, exact masks and manifest.csv")
+    _common(generate, count=100, share=0.3)
+    generate.add_argument("--width", type=_positive, default=640)
+    generate.add_argument("--height", type=_positive, default=480)
+    generate.add_argument("--colour", action="store_true", help="tinted BGR pictures instead of grey")
+    generate.add_argument("--seed", type=int, required=True, help="the same seed gives the same pictures")
+    generate.set_defaults(command=_generate)
+    parts = commands.add_parser("parts", help="write the demo's parts (JPEG) and the truth beside them")
+    _common(parts, count=40, share=0.3)
+    parts.add_argument("--seed", type=int, default=DEMO_SEED)
+    parts.set_defaults(command=_parts)
+    train = commands.add_parser("train", help="train both sample models and write their packages (needs torch)")
+    train.add_argument("--out", type=Path, default=Path("components/models"))
+    train.add_argument("--only", choices=[CLASSIFIER.name, SEGMENTER.name], help="train just this one")
+    train.set_defaults(command=_train)
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser, *, count: int, share: float) -> None:
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument("--count", type=_positive, default=count)
+    parser.add_argument("--defect-share", type=_share, default=share, help="share of defective pictures, 0 to 1")
+
+
+def _generate(options: argparse.Namespace) -> None:
+    settings = Settings(options.seed, options.width, options.height, options.defect_share, options.colour)
+    write_folder(settings, _progress(options.count), options.out)
+
+
+def _parts(options: argparse.Namespace) -> None:
+    settings = Settings(seed=options.seed, defect_share=options.defect_share)
+    write_parts(settings, _progress(options.count), options.out)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from model_build.samples.build import build  # noqa: PLC0415  torch lives in its own environment
+
+    for plan in (CLASSIFIER, SEGMENTER):
+        if options.only in (None, plan.name):
+            manifest = build(plan, options.out / plan.name)
+            print(f"{manifest.identifier}: {manifest.metrics}")
+
+
+def _progress(count: int) -> Iterable[int]:
+    """0 to count - 1, with a line of progress on stderr: no dependency, so that it works in every environment."""
+    for index in range(count):
+        if index % max(1, count // 50) == 0:
+            print(f"\r{index} of {count}", end="", file=sys.stderr, flush=True)
+        yield index
+    print(f"\r{count} of {count}", file=sys.stderr)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text} is not between 1 and 1000000")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""The two compact nets, plain torch. Inputs are float32 (N, 3, H, W), 0..1; outputs are logits."""
+# torch is not installed where the types are checked:
+# mypy: disable-error-code="misc"
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class ConvBlock(nn.Sequential):
+    """3x3 convolution, batch norm, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+        )
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions beside a shortcut; same shape out as in."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = ConvBlock(channels, channels)
+        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W)."""
+        return functional.relu(x + self.second(self.first(x)))
+
+
+class Backbone(nn.Module):
+    """Features at strides 2, 4, 8 and 16."""
+
+    widths = (16, 32, 64, 96)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = ConvBlock(3, 16, 2)
+        self.quarter = nn.Sequential(ConvBlock(16, 32, 2), Residual(32))
+        self.eighth = nn.Sequential(ConvBlock(32, 64, 2), Residual(64))
+        self.sixteenth = nn.Sequential(ConvBlock(64, 96, 2), Residual(96))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(N, 3, H, W) -> four maps, the finest first."""
+        half = self.stem(x)
+        quarter = self.quarter(half)
+        eighth = self.eighth(quarter)
+        return half, quarter, eighth, self.sixteenth(eighth)
+
+
+class SurfaceClassifier(nn.Module):
+    """Is this surface defective? A coarse map of evidence is learnt from masks and pooled with the features."""
+
+    stride = 8
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = Backbone()
+        self.merge = ConvBlock(64 + 96, 64)
+        self.evidence = nn.Conv2d(64, 1, 1)
+        self.score = nn.Linear(2 * 64 + 2, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, H, W) -> score logit (N, 1), evidence logits (N, 1, H/8, W/8)."""
+        _, _, eighth, deep = self.backbone(x)
+        merged = self.merge(torch.cat([eighth, functional.interpolate(deep, scale_factor=2.0)], 1))
+        evidence = self.evidence(merged)
+        maps = torch.cat([merged, evidence], 1)
+        return self.score(torch.cat([maps.amax((2, 3)), maps.mean((2, 3))], 1)), evidence
+
+
+class SurfaceSegmenter(nn.Module):
+    """Where is the defect, and of which kind? A small U-Net, one channel a kind, at the input's own resolution."""
+
+    def __init__(self, kinds: int = 4) -> None:
+        super().__init__()
+        self.backbone = Backbone()
+        self.deep = nn.Conv2d(96, 64, 1)
+        self.up_eighth = ConvBlock(64, 64)
+        self.to_quarter = nn.Conv2d(64, 32, 1)
+        self.up_quarter = ConvBlock(32, 32)
+        self.to_half = nn.Conv2d(32, 16, 1)
+        self.up_half = ConvBlock(16, 16)
+        self.mask = nn.Sequential(nn.Conv2d(16, 4 * kinds, 1), nn.PixelShuffle(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, kinds, H, W)."""
+        half, quarter, eighth, deep = self.backbone(x)
+        y = self.up_eighth(functional.interpolate(self.deep(deep), scale_factor=2.0) + eighth)
+        y = self.up_quarter(functional.interpolate(self.to_quarter(y), scale_factor=2.0) + quarter)
+        y = self.up_half(functional.interpolate(self.to_half(y), scale_factor=2.0) + half)
+        mask: Tensor = self.mask(y)
+        return mask
+
+
+class ClassifierGraph(nn.Module):
+    """What is exported: uint8 (1, H, W, 3) RGB in, score float32 (1, 1) in 0..1 out."""
+
+    def __init__(self, net: SurfaceClassifier) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """The probability of a defect."""
+        return torch.sigmoid(self.net(picture.permute(0, 3, 1, 2).float() / 255.0)[0])
+
+
+class SegmenterGraph(nn.Module):
+    """What is exported: uint8 (1, H, W, 3) RGB in, mask uint8 (1, kinds, H, W) out, 255 is certain."""
+
+    def __init__(self, net: SurfaceSegmenter) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """The probability of each kind at each pixel."""
+        mask = torch.sigmoid(self.net(picture.permute(0, 3, 1, 2).float() / 255.0))
+        return (mask * 255.0 + 0.5).to(torch.uint8)
