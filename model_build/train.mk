@@ -1,0 +1,22 @@
+# Training of the sample models, in an environment of its own: torch is needed here and nowhere else.
+# Included by the Makefile.
+VENV_TRAIN := .venv-train
+PY_TRAIN := $(VENV_TRAIN)/bin/python
+
+.PHONY: train-samples demo-parts
+
+# pip, not uv: uv does not take torch's CPU wheel from a folder given by PIP_FIND_LINKS. Where pip does not find it,
+# name PyTorch's index: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make train-samples
+$(VENV_TRAIN)/.ready: locks/train.txt locks/train-torch.txt
+	@command -v python3.11 >/dev/null 2>&1 || { echo "linewatch needs python3.11, see docs/setup.md" >&2; exit 1; }
+	@test -x $(PY_TRAIN) || python3.11 -m venv $(VENV_TRAIN)
+	@echo "set-up: the training environment (about 1 GB once)"
+	@$(PY_TRAIN) -m pip install --quiet --require-hashes --no-deps -r locks/train.txt
+	@$(PY_TRAIN) -m pip install --quiet --require-hashes --no-deps -r locks/train-torch.txt
+	@touch $@
+
+train-samples: $(VENV_TRAIN)/.ready ## train both sample models and write their packages (about 20 minutes on 2 cores)
+	@PYTHONPATH=$(CURDIR):$(CURDIR)/components/common $(PY_TRAIN) -m model_build.samples train --out components/models
+
+demo-parts: $(VENV)/.dev ## draw the demo's parts again
+	@PYTHONPATH=$(CURDIR):$(CURDIR)/components/common $(PY) -m model_build.samples parts --out demo/parts
