@@ -88,7 +88,7 @@ def test_slots_are_whole_pages_and_follow_each_other() -> None:
     assert GEOMETRY.slot_offset(8) == 4096
     assert GEOMETRY.slot_offset(9) - GEOMETRY.slot_offset(8) == 4096
     assert Geometry(8, 4096).slot_stride == 8192
-    assert GEOMETRY.file_bytes == GEOMETRY.slot_offset(7) + 4096
+    assert GEOMETRY.file_bytes == GEOMETRY.slot_offset(7) + 2 * 4096
 
 
 def test_the_two_slots_next_to_the_writer_are_not_safe() -> None:

@@ -1,7 +1,8 @@
 """What lies where in the ring file. All numbers are unsigned 64-bit in the machine's byte order.
 
 The file is `<shared memory folder>/linewatch-<station>.ring`: a header page, then `slots` slots of equal size, each a slot head of
-SLOT_HEAD_BYTES and the payload (pixels, or the reason of a failure in UTF-8). Frame n lies in slot n % slots; frames count from 1.
+SLOT_HEAD_BYTES and the payload (pixels, or the reason of a failure in UTF-8), then a page that nobody writes: a file that was cut off can
+so never grow back to its full size, which is how writer and readers notice. Frame n lies in slot n % slots; frames count from 1.
 
 A slot's sequence is 0 while it is being written and n when frame n is complete (a seqlock): a reader copies the slot and then looks at
 the sequence again. Writer and readers go through pread and pwrite instead of a mapping. Both work on the same memory pages and take
@@ -68,7 +69,7 @@ class Geometry:
 
     @property
     def file_bytes(self) -> int:
-        return HEADER_BYTES + self.slots * self.slot_stride
+        return HEADER_BYTES + self.slots * self.slot_stride + PAGE_BYTES
 
     def slot_offset(self, sequence: int) -> int:
         """Where the slot of frame `sequence` begins."""

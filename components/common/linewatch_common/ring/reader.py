@@ -117,7 +117,15 @@ class RingReader:
         pixels = view[: head.size]
         self._fill(pixels, offset + SLOT_HEAD_BYTES)
         self._check_unchanged(offset, sequence)
+        self._check_size(header)
         return _frame(header, head, pixels)
+
+    def _check_size(self, header: Header) -> None:
+        """A cut-off file that the writer was just filling has holes of zeros where pixels were."""
+        size = os.fstat(self._fd).st_size
+        if size != header.geometry.file_bytes:
+            self.close()
+            raise RingUnavailable(f"{self._path}: {size} bytes, a ring of its header has {header.geometry.file_bytes}")
 
     def _check_unchanged(self, offset: int, sequence: int) -> None:
         now = self._number_at(offset)
@@ -152,10 +160,7 @@ class RingReader:
             raise RingUnavailable(f"{self._path}: cannot open the ring: {error.strerror}") from error
         except BadLayoutError as error:
             raise RingUnavailable(f"{self._path}: not a ring: {error}") from error
-        if opened.st_size != header.geometry.file_bytes:
-            raise RingUnavailable(
-                f"{self._path}: {opened.st_size} bytes, a ring of its header has {header.geometry.file_bytes}"
-            )
+        self._check_size(header)
         if header.boot != boot_id():
             raise RingUnavailable(f"{self._path}: the ring is of an earlier boot")
         self._header = header
