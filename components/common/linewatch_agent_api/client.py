@@ -13,7 +13,7 @@ from linewatch_common.errors import AgentUnavailableError
 from linewatch_agent_api import agent_pb2 as wire
 from linewatch_agent_api.agent_pb2_grpc import AgentStub
 from linewatch_agent_api.channels import CLIENT_OPTIONS, address_of
-from linewatch_agent_api.errors import refused
+from linewatch_agent_api.errors import NotFoundError, refused
 from linewatch_agent_api.tensors import Array, dtype_of, from_wire, tensor_name, to_wire
 
 # The answer says that the agent is away or stuck, not that the request is wrong.
@@ -167,7 +167,10 @@ class AgentClient:
     def capture_status(self, capture_id: str) -> CaptureState:
         """How far a capture is; NOT_FOUND for one that the agent does not know (any more)."""
         request = wire.GetCaptureDataStatusRequest(capture_id=capture_id)
-        response = self._call(self._stub.GetCaptureDataStatus, request, self._deadlines.ask)
+        try:
+            response = self._call(self._stub.GetCaptureDataStatus, request, self._deadlines.ask)
+        except NotFoundError:
+            return CaptureState.NOT_FOUND
         return CaptureState[wire.CaptureDataStatus.Name(response.status)]
 
     def _call(self, method: Any, request: Any, deadline: float) -> Any:

@@ -14,11 +14,11 @@ class AgentRefusedError(InputError):
         self.code = code
 
 
-class ModelNotLoadedError(AgentRefusedError):
-    """NOT_FOUND: the agent has no such model (or no such capture, or nothing lies at the url)."""
+class NotFoundError(AgentRefusedError):
+    """NOT_FOUND: the agent has no such model or capture, or nothing lies at the url."""
 
 
-class AlreadyLoadedError(AgentRefusedError):
+class AlreadyExistsError(AgentRefusedError):
     """ALREADY_EXISTS: a model of this name is loaded (or a capture of this id was taken)."""
 
 
@@ -27,8 +27,8 @@ class AgentFullError(AgentRefusedError):
 
 
 _BY_CODE: dict[str, type[AgentRefusedError]] = {
-    "NOT_FOUND": ModelNotLoadedError,
-    "ALREADY_EXISTS": AlreadyLoadedError,
+    "NOT_FOUND": NotFoundError,
+    "ALREADY_EXISTS": AlreadyExistsError,
     "RESOURCE_EXHAUSTED": AgentFullError,
 }
 

@@ -1,0 +1,109 @@
+"""Put the agent together and run it."""
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+from linewatch_common import __version__
+from linewatch_common.errors import ConfigError
+from linewatch_common.logs import set_up_logging
+from linewatch_common.service import ExitCode
+
+from linewatch_agent.backends.onnxruntime_backend import OnnxRuntimeBackend
+from linewatch_agent.backends.openvino_backend import OpenVinoBackend
+from linewatch_agent.backends.port import Backend
+from linewatch_agent.captures import Captures, CaptureSettings
+from linewatch_agent.captures.disk import CaptureDisk
+from linewatch_agent.captures.lines import Origin
+from linewatch_agent.config import AgentConfig
+from linewatch_agent.core import AgentCore
+from linewatch_agent.counters import Counters
+from linewatch_agent.dataplane import DataPlane
+from linewatch_agent.folders import Format
+from linewatch_agent.loading import ModelLoader
+from linewatch_agent.original import read_original
+from linewatch_agent.registry import ModelRegistry
+from linewatch_agent.server import AgentServer
+from linewatch_agent.servicer import WireServicer
+from linewatch_agent.sockets import Listener
+from linewatch_agent.standalone import Standalone, socket_of
+
+log = logging.getLogger(__name__)
+MEGABYTE = 1_000_000
+
+
+def build_core(config: AgentConfig, device: str, folder: Path, listeners: tuple[Listener, ...]) -> AgentCore:
+    """The agent without the bus; `folder` is where relative urls start and captured data lies by default."""
+    counters = Counters()
+    registry = ModelRegistry(ModelLoader(_backends(config)), config.memory_budget_mb * MEGABYTE)
+    disk = CaptureDisk(
+        Path(config.capture_data_disk_path or folder / "capture"),
+        config.folder_prefix,
+        Origin(config.device_fleet_name, device),
+        config.capture_data_base64_embed_limit,
+        config.capture_disk_mb * MEGABYTE,
+    )
+    settings = CaptureSettings(
+        buffer_size=config.capture_data_buffer_size,
+        buffer_bytes=config.capture_buffer_mb * MEGABYTE,
+        batch_size=config.capture_data_batch_size,
+        period=config.capture_data_push_period_seconds,
+    )
+    captures = Captures(disk, settings, counters)
+    plane = DataPlane(registry, captures, counters, folder)
+    if config.capture_data_destination == "Cloud":
+        log.warning("CaptureDataDestination: this version stores captured data on disk only; nothing is sent to S3")
+    return AgentCore(registry, captures, counters, AgentServer(WireServicer(plane), listeners))
+
+
+def _backends(config: AgentConfig) -> dict[Format, Backend]:
+    openvino = OpenVinoBackend(config.inference_threads)
+    onnx: Backend = openvino
+    if config.onnx_backend == "onnxruntime":
+        onnx = OnnxRuntimeBackend(config.inference_threads)
+    return {Format.ONNX: onnx, Format.IR: openvino}
+
+
+def run_standalone(address: str, config_file: Path) -> int:
+    """As the original: a socket, a configuration file, no Greengrass."""
+    set_up_logging(os.environ.get("LINEWATCH_LOG_LEVEL", "INFO"))
+    try:
+        original = read_original(config_file)
+        if original.verbose:
+            logging.getLogger().setLevel(logging.DEBUG)
+        for warning in original.warnings:
+            log.warning("%s", warning)
+        listener = Listener(socket_of(address), 0o660)
+        Standalone(build_core(original.config, original.device, Path.cwd(), (listener,))).run()
+    except ConfigError as error:
+        log.error("%s", error)  # noqa: TRY400 - the line says it all
+        return ExitCode.BAD_CONFIGURATION
+    return ExitCode.OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="linewatch_agent", description="linewatch's edge agent: serves models on a unix socket."
+    )
+    parser.add_argument("command", nargs="?", choices=["run"], help="run as a Greengrass component")
+    parser.add_argument("-a", metavar="SOCKET", help="without Greengrass: the unix socket to serve on")
+    parser.add_argument("-c", metavar="CONFIG.json", type=Path, help="without Greengrass: the configuration file")
+    parser.add_argument("--selfcheck", action="store_true", help="import everything, print one line, and end")
+    parser.add_argument("--version", action="version", version=__version__)
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Run; returns the exit code."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.a and given.c:
+        return run_standalone(given.a, given.c)
+    parser.print_usage(sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""What runs a model: one narrow port, an adapter for each runtime."""

@@ -1,0 +1,94 @@
+"""OpenVINO: ONNX and OpenVINO IR. The only importer of openvino."""
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+
+from linewatch_agent.backends.specs import first_line, spec_for_wire
+from linewatch_agent.errors import BadRequestError, NothingThereError, NotLoadableError
+from linewatch_agent.tensors import DYNAMIC, Tensors, TensorSpec
+
+
+class OpenVinoBackend:
+    """Compiles for the CPU. `threads` per prediction; 0 leaves it to OpenVINO (the physical cores)."""
+
+    name = "openvino"
+
+    def __init__(self, threads: int = 0) -> None:
+        self._threads = threads
+        self._core: Any = None
+        self._lock = threading.Lock()
+
+    def load(self, path: Path) -> "OpenVinoNet":
+        """See Backend."""
+        if not path.is_file():
+            raise NothingThereError(f"{path}: no such model file")
+        try:
+            core = self._started_core()
+            compiled = core.compile_model(core.read_model(os.fspath(path)), "CPU", self._options())
+            return OpenVinoNet(compiled)
+        except RuntimeError as error:
+            raise NotLoadableError(f"{path.name}: OpenVINO cannot load it: {first_line(error)}") from error
+
+    def _started_core(self) -> Any:
+        """The core, started at the first load: a constructor does no I/O."""
+        with self._lock:
+            if self._core is None:
+                self._core = openvino.Core()
+                # A mapped weights file that is cut short under us would be a SIGBUS.
+                self._core.set_property({"ENABLE_MMAP": False})
+            return self._core
+
+    def _options(self) -> dict[str, Any]:
+        options: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": 1,
+            # With pinning, two models of one thread each share a core and do not overlap.
+            "ENABLE_CPU_PINNING": False,
+            # The same numbers on every processor; bf16 where the hardware has it would change them.
+            "INFERENCE_PRECISION_HINT": "f32",
+        }
+        if self._threads:
+            options["INFERENCE_NUM_THREADS"] = self._threads
+        return options
+
+
+class OpenVinoNet:
+    """A compiled model with one request: predictions on one model run one after the other, on all its threads each."""
+
+    def __init__(self, compiled: Any) -> None:
+        self.inputs = tuple(_spec(port, f"input_{place}") for place, port in enumerate(compiled.inputs))
+        self.outputs = tuple(_spec(port, f"output_{place}") for place, port in enumerate(compiled.outputs))
+        self._request = compiled.create_infer_request()
+        self._lock = threading.Lock()
+
+    def predict(self, inputs: Tensors) -> Tensors:
+        """See Net."""
+        by_place = {place: inputs[spec.name] for place, spec in enumerate(self.inputs)}
+        with self._lock:
+            try:
+                results = self._request.infer(by_place, share_inputs=True, share_outputs=True)
+            except RuntimeError as error:
+                raise BadRequestError(f"OpenVINO refuses the inputs: {first_line(error)}") from error
+            # The next prediction overwrites the request's buffers.
+            return {spec.name: np.array(results[place], order="C") for place, spec in enumerate(self.outputs)}
+
+
+def _spec(port: Any, unnamed: str) -> TensorSpec:
+    names = sorted(port.get_names())
+    shape = tuple(
+        DYNAMIC if side.is_dynamic else side.get_length() for side in _sides(port.get_partial_shape(), unnamed)
+    )
+    element = port.get_element_type()
+    dtype = None if element.is_dynamic() else element.to_dtype()
+    return spec_for_wire(names[0] if names else unnamed, element.get_type_name() if dtype is None else dtype, shape)
+
+
+def _sides(shape: Any, unnamed: str) -> Any:
+    if shape.rank.is_dynamic:
+        raise NotLoadableError(f"tensor {unnamed!r} has no fixed number of dimensions, which the wire cannot describe")
+    return shape

@@ -1,0 +1,24 @@
+"""What both adapters share in describing a model."""
+
+import numpy as np
+
+from linewatch_agent.errors import NotLoadableError
+from linewatch_agent.tensors import WIRE_DTYPES, TensorSpec
+
+
+def spec_for_wire(name: str, dtype: "np.dtype[np.generic] | str", shape: tuple[int, ...]) -> TensorSpec:
+    """A spec with a name in valid UTF-8. Raises NotLoadableError for an element type that the wire cannot carry."""
+    known = str(dtype)
+    if known not in WIRE_DTYPES:
+        raise NotLoadableError(
+            f"tensor {name!r} has elements of {known}, which the interface cannot carry: "
+            f"convert it in the model's graph to one of {', '.join(sorted(WIRE_DTYPES))}"
+        )
+    return TensorSpec(name.encode("utf-8", "replace").decode(), np.dtype(known), shape)
+
+
+def first_line(error: BaseException, length: int = 300) -> str:
+    """What a runtime's long complaint begins with, or its last line where the first only names a source file of the runtime."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(("Exception from", "Check '"))] or lines
+    return (telling[0] if telling else type(error).__name__)[:length]

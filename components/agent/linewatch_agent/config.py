@@ -1,0 +1,55 @@
+"""The agent's configuration."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from linewatch_common.config import Config
+from linewatch_common.errors import ConfigError
+from msgspec import Meta
+
+# Never leaves the folder that it is put below.
+FOLDER_PREFIX_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$"
+NAME_63 = r"^[a-zA-Z0-9](-*_*[a-zA-Z0-9])*$"
+
+Megabytes = Annotated[int, Meta(ge=1, le=1_048_576)]
+
+
+class AgentConfig(Config, frozen=True, kw_only=True):
+    """Keys that the original's Greengrass component had keep its names and meanings; the rest is ours. docs/agent.md explains each."""
+
+    # Serving.
+    unix_socket_name: str = ""
+    unix_socket_mode: Annotated[str, Meta(pattern=r"^0?[0-7]{3}$")] = "0660"
+    unix_socket_group: str = ""
+    # Models.
+    memory_budget_mb: Megabytes = msgspec.field(default=1024, name="MemoryBudgetMB")
+    inference_threads: Annotated[int, Meta(ge=0, le=256)] = 0
+    onnx_backend: Literal["openvino", "onnxruntime"] = "openvino"
+    golden_latency_budget_ms: Annotated[int, Meta(ge=1, le=60_000)] = 1000
+    withdrawal_minutes: Annotated[float, Meta(gt=0, le=10_080)] = 30
+    # Captured data.
+    device_fleet_name: Annotated[str, Meta(pattern=NAME_63, max_length=63)] = "linewatch"
+    capture_data_destination: Literal["Disk", "Cloud"] = "Disk"
+    capture_data_disk_path: str = ""
+    folder_prefix: Annotated[str, Meta(pattern=FOLDER_PREFIX_PATTERN, max_length=512)] = "sme-capture"
+    capture_data_buffer_size: Annotated[int, Meta(ge=1, le=10_000)] = 30
+    capture_data_batch_size: Annotated[int, Meta(ge=1, le=10_000)] = 10
+    capture_data_push_period_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 4
+    capture_data_base64_embed_limit: Annotated[int, Meta(ge=0, le=3072)] = 3072
+    capture_buffer_mb: Megabytes = msgspec.field(default=128, name="CaptureBufferMB")
+    capture_disk_mb: Megabytes = msgspec.field(default=1024, name="CaptureDiskMB")
+
+
+def validate(config: AgentConfig) -> None:
+    """What one key's bounds cannot say. Raises ConfigError."""
+    if config.capture_data_batch_size >= config.capture_data_buffer_size:
+        raise ConfigError(
+            f"CaptureDataBatchSize: {config.capture_data_batch_size} must be less than CaptureDataBufferSize "
+            f"({config.capture_data_buffer_size}); half of it or less works best"
+        )
+    for key, path in (
+        ("UnixSocketName", config.unix_socket_name),
+        ("CaptureDataDiskPath", config.capture_data_disk_path),
+    ):
+        if path and not path.startswith("/"):
+            raise ConfigError(f"{key}: {path!r} is not an absolute path")

@@ -1,0 +1,28 @@
+"""The agent without the bus: registry, captures and server, started and stopped together."""
+
+from dataclasses import dataclass
+
+from linewatch_agent.captures import Captures
+from linewatch_agent.counters import Counters
+from linewatch_agent.registry import ModelRegistry
+from linewatch_agent.server import AgentServer
+
+
+@dataclass(frozen=True, slots=True)
+class AgentCore:
+    """What both ways of starting share."""
+
+    registry: ModelRegistry
+    captures: Captures
+    counters: Counters
+    server: AgentServer
+
+    def start(self) -> None:
+        """Serve. Raises ConfigError when a socket cannot be had."""
+        self.server.start()
+        self.captures.start()
+
+    def stop(self) -> None:
+        """End running calls, then store what was captured."""
+        self.server.stop()
+        self.captures.stop()

@@ -1,0 +1,77 @@
+"""What the agent does for its clients, without any transport."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from linewatch_agent.captures import CaptureRequest, Captures, CaptureState
+from linewatch_agent.counters import Counters
+from linewatch_agent.errors import BadRequestError, UnknownModelError
+from linewatch_agent.registry import Entry, ModelRegistry
+from linewatch_agent.tensors import SentTensor, Tensors, TensorSpec, match_inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Outputs by name, in the model's order, and their specs."""
+
+    specs: tuple[TensorSpec, ...]
+    outputs: Tensors
+
+
+class DataPlane:
+    """Safe for concurrent use. `folder` is where relative urls start."""
+
+    def __init__(self, registry: ModelRegistry, captures: Captures, counters: Counters, folder: Path) -> None:
+        self._registry = registry
+        self._captures = captures
+        self._counters = counters
+        self._folder = folder
+
+    def predict(self, name: str, sent: Sequence[SentTensor]) -> Prediction:
+        """Run a model once. Raises UnknownModelError, BadRequestError."""
+        try:
+            net = self._registry.get(name).model.net
+            outputs = net.predict(match_inputs(sent, net.inputs))
+        except Exception:
+            self._counters.add("predict_errors")
+            raise
+        self._counters.add("predictions")
+        return Prediction(net.outputs, outputs)
+
+    def load(self, name: str, url: str) -> Entry:
+        """Load the model in the folder `url` under `name`. Raises as ModelRegistry.load."""
+        return self._registry.load(name, self._resolve(url), url)
+
+    def unload(self, name: str) -> None:
+        """Drop a model that a client loaded. Raises UnknownModelError."""
+        entry = self._registry.get(name)
+        if entry.role is not None:
+            raise UnknownModelError(
+                f"model {name!r} was not loaded by a client: it serves the role {entry.role!r} for its model component, "
+                "and leaves when that component is removed"
+            )
+        self._registry.remove(name)
+
+    def models(self) -> tuple[Entry, ...]:
+        """Everything that is loaded, by name."""
+        return self._registry.all()
+
+    def describe(self, name: str) -> Entry:
+        """One loaded model. Raises UnknownModelError."""
+        return self._registry.get(name)
+
+    def capture(self, request: CaptureRequest) -> None:
+        """Take an inference for storing. Raises UnknownModelError and as Captures.take."""
+        self._captures.take(request, self._registry.get(request.model).model.manifest)
+
+    def capture_status(self, capture_id: str) -> CaptureState:
+        """Raises UnknownCaptureError."""
+        return self._captures.state_of(capture_id)
+
+    def _resolve(self, url: str) -> Path:
+        text = unquote(url.removeprefix("file://")) if url.startswith("file:///") else url
+        if not text or "\0" in text:
+            raise BadRequestError(f"url {url[:200]!r}: want a folder on this machine")
+        return Path(self._folder, text)

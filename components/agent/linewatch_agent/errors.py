@@ -1,0 +1,51 @@
+"""Why the agent refuses a request. The servicer's table gives each its gRPC status; a message says what, why and what to do."""
+
+from linewatch_common.errors import InputError
+
+
+class RequestError(InputError):
+    """Base of every refusal."""
+
+
+class BadRequestError(RequestError):
+    """The request itself is wrong: a name, a tensor, a capture id."""
+
+
+class UnknownModelError(RequestError):
+    """No model of this name is loaded."""
+
+
+class NothingThereError(RequestError):
+    """Nothing lies at the url."""
+
+
+class ModelExistsError(RequestError):
+    """A model of this name is loaded already."""
+
+
+class NotLoadableError(RequestError):
+    """What lies at the url cannot be loaded on this machine."""
+
+
+class NoMemoryError(RequestError):
+    """The model does not fit the memory budget."""
+
+
+class BusyError(RequestError):
+    """Too many models are being loaded at once."""
+
+
+class UnknownCaptureError(RequestError):
+    """No capture of this id is known."""
+
+
+class CaptureExistsError(RequestError):
+    """A capture of this id was taken already."""
+
+
+class CaptureBufferFullError(RequestError):
+    """The disk is slower than the captures come."""
+
+
+class FutureCaptureError(RequestError):
+    """The inference's timestamp lies in the future."""

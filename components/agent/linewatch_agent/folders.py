@@ -1,0 +1,80 @@
+"""What a model folder holds: a linewatch package, or one bare artefact."""
+
+import os
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from linewatch_common.errors import PackageError
+from linewatch_common.manifest import MANIFEST_FILE, Manifest, load_manifest, verify_files
+
+from linewatch_agent.errors import NothingThereError, NotLoadableError
+
+
+class Format(StrEnum):
+    """The artefacts that can be loaded."""
+
+    ONNX = "ONNX"
+    IR = "OpenVINO IR"
+
+
+_BY_SUFFIX = {".onnx": Format.ONNX, ".xml": Format.IR}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """A model file, its format, the bytes to be read, and the manifest when the folder is a verified package."""
+
+    path: Path
+    format: Format
+    size_bytes: int
+    manifest: Manifest | None = None
+
+
+def find_model(folder: Path) -> ModelSource:
+    """Look at `folder`; a package's files are verified against its manifest.
+
+    Raises NothingThereError, and NotLoadableError with one line that says what was found and what is wanted.
+    """
+    try:
+        if not folder.exists():
+            raise NothingThereError(f"{folder}: nothing there; the url is a folder on this machine")
+        if not folder.is_dir():
+            raise NotLoadableError(f"{folder} is a file; the url is the folder that holds the unpacked model")
+        if (folder / MANIFEST_FILE).exists():
+            return _package(folder)
+        return _bare(folder)
+    except PackageError as error:
+        raise NotLoadableError(str(error)) from error
+    except OSError as error:
+        raise NotLoadableError(f"{str(folder)[:200]}: cannot be read: {error.strerror}") from error
+
+
+def _package(folder: Path) -> ModelSource:
+    manifest = load_manifest(folder)
+    verify_files(folder, manifest)
+    path = folder / manifest.model
+    return ModelSource(path, Format.ONNX, path.stat().st_size, manifest)
+
+
+def _bare(folder: Path) -> ModelSource:
+    names = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+    artefacts = [name for name in names if Path(name).suffix in _BY_SUFFIX]
+    if len(artefacts) > 1:
+        raise NotLoadableError(f"{folder}: holds several models ({_listed(artefacts)}); keep one to a folder")
+    if not artefacts:
+        raise NotLoadableError(
+            f"{folder}: no model in it; want a linewatch package (manifest.json), one .onnx, or one .xml with its .bin; "
+            f"found {_listed(names) or 'nothing'}"
+        )
+    path = folder / artefacts[0]
+    found = _BY_SUFFIX[path.suffix]
+    weights = path.with_suffix(".bin")
+    if found is Format.IR and not weights.is_file():
+        raise NotLoadableError(f"{folder}: {path.name} is there, but its weights {weights.name} are not")
+    size = path.stat().st_size + (weights.stat().st_size if found is Format.IR else 0)
+    return ModelSource(path, found, size)
+
+
+def _listed(names: list[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

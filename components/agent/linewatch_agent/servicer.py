@@ -1,0 +1,187 @@
+"""The wire and the domain, translated into each other; nothing else happens here."""
+
+# ruff: noqa: ARG002, N802 - gRPC fixes the methods' names and arguments
+
+import functools
+import itertools
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import grpc
+from linewatch_agent_api import agent_pb2 as wire
+from linewatch_agent_api.agent_pb2_grpc import AgentServicer
+from linewatch_agent_api.tensors import dtype_of, element_count, tensor_name, wire_type_of
+from linewatch_common.logs import capped
+
+from linewatch_agent.captures import AuxiliaryItem, CapturedTensor, CaptureRequest, CaptureState, Encoding
+from linewatch_agent.captures.request import Moment
+from linewatch_agent.dataplane import DataPlane
+from linewatch_agent.errors import BadRequestError
+from linewatch_agent.registry import Entry
+from linewatch_agent.status_codes import status_of
+from linewatch_agent.tensors import Array, SentTensor, TensorSpec
+
+log = logging.getLogger(__name__)
+
+_CAPTURE_STATES = {
+    CaptureState.IN_PROGRESS: wire.IN_PROGRESS,
+    CaptureState.SUCCESS: wire.SUCCESS,
+    CaptureState.FAILURE: wire.FAILURE,
+}
+_numbers = itertools.count(1)
+Rpc = TypeVar("Rpc", bound=Callable[..., Any])
+
+
+def _answered(rpc: Rpc) -> Rpc:
+    """Give every error its status; a defect of ours is logged with its traceback under a number that the client gets too."""
+
+    @functools.wraps(rpc)
+    def wrapped(self: "WireServicer", request: Any, context: grpc.ServicerContext) -> Any:
+        try:
+            return rpc(self, request, context)
+        except Exception as error:
+            status, message = status_of(error), str(error)
+            if status is grpc.StatusCode.INTERNAL:
+                number = next(_numbers)
+                log.exception("%s: internal error %d", rpc.__name__, number)
+                message = f"internal error {number} in {rpc.__name__} ({type(error).__name__}); see the agent's log"
+            else:
+                log.info("%s: %s: %s", rpc.__name__, status.name, capped(message, 400))
+        context.abort(status, message)
+        return None
+
+    return wrapped  # type: ignore[return-value]  # same signature as the wrapped
+
+
+class WireServicer(AgentServicer):
+    """`AWS.SageMaker.Edge.Agent` on a data plane."""
+
+    def __init__(self, plane: DataPlane) -> None:
+        self._plane = plane
+
+    @_answered
+    def Predict(self, request: wire.PredictRequest, context: grpc.ServicerContext) -> wire.PredictResponse:
+        """See agent.proto."""
+        prediction = self._plane.predict(_name(request), [_sent(tensor) for tensor in request.tensors])
+        tensors = [_tensor(spec, prediction.outputs[spec.name]) for spec in prediction.specs]
+        return wire.PredictResponse(tensors=tensors)
+
+    @_answered
+    def LoadModel(self, request: wire.LoadModelRequest, context: grpc.ServicerContext) -> wire.LoadModelResponse:
+        """See agent.proto."""
+        return wire.LoadModelResponse(model=_model(self._plane.load(_name(request), request.url)))
+
+    @_answered
+    def UnLoadModel(self, request: wire.UnLoadModelRequest, context: grpc.ServicerContext) -> wire.UnLoadModelResponse:
+        """See agent.proto."""
+        self._plane.unload(_name(request))
+        return wire.UnLoadModelResponse()
+
+    @_answered
+    def ListModels(self, request: wire.ListModelsRequest, context: grpc.ServicerContext) -> wire.ListModelsResponse:
+        """See agent.proto."""
+        return wire.ListModelsResponse(models=[_model(entry) for entry in self._plane.models()])
+
+    @_answered
+    def DescribeModel(
+        self, request: wire.DescribeModelRequest, context: grpc.ServicerContext
+    ) -> wire.DescribeModelResponse:
+        """See agent.proto."""
+        return wire.DescribeModelResponse(model=_model(self._plane.describe(_name(request))))
+
+    @_answered
+    def CaptureData(self, request: wire.CaptureDataRequest, context: grpc.ServicerContext) -> wire.CaptureDataResponse:
+        """See agent.proto."""
+        self._plane.capture(_capture(request))
+        return wire.CaptureDataResponse()
+
+    @_answered
+    def GetCaptureDataStatus(
+        self, request: wire.GetCaptureDataStatusRequest, context: grpc.ServicerContext
+    ) -> wire.GetCaptureDataStatusResponse:
+        """See agent.proto."""
+        state = self._plane.capture_status(request.capture_id)
+        return wire.GetCaptureDataStatusResponse(status=_CAPTURE_STATES[state])
+
+
+def _name(request: Any) -> str:
+    """The newest clients set `handle`, older ones `name`."""
+    return str(request.handle or request.name)
+
+
+def _sent(tensor: wire.Tensor) -> SentTensor:
+    data = _bytes(tensor, "tensor")
+    if not tensor.HasField("tensor_metadata"):
+        return SentTensor(data)
+    metadata = tensor.tensor_metadata
+    name = tensor_name(metadata) or None
+    if not metadata.shape and len(data) != dtype_of(metadata.data_type).itemsize:
+        return SentTensor(data, name)  # only named: the model knows the rest
+    return SentTensor(data, name, dtype_of(metadata.data_type), _shape(metadata))
+
+
+def _bytes(holder: wire.Tensor | wire.AuxiliaryData, what: str) -> bytes:
+    if holder.WhichOneof("data") == "shared_memory_handle":
+        raise BadRequestError(f"{what}: shared memory is not served by this version; send byte_data")
+    return holder.byte_data
+
+
+def _shape(metadata: wire.TensorMetadata) -> tuple[int, ...]:
+    if any(side < 0 for side in metadata.shape):
+        raise BadRequestError(f"tensor {tensor_name(metadata)!r}: shape {list(metadata.shape)} has a negative side")
+    return tuple(metadata.shape)
+
+
+def _tensor(spec: TensorSpec, array: Array) -> wire.Tensor:
+    metadata = wire.TensorMetadata(name=spec.name.encode(), data_type=wire_type_of(array.dtype), shape=array.shape)
+    return wire.Tensor(tensor_metadata=metadata, byte_data=array.tobytes())
+
+
+def _model(entry: Entry) -> wire.Model:
+    return wire.Model(
+        url=entry.model.url,
+        name=entry.name,
+        handle=entry.name,
+        input_tensor_metadatas=_metadata(entry.model.net.inputs),
+        output_tensor_metadatas=_metadata(entry.model.net.outputs),
+    )
+
+
+def _metadata(specs: Iterable[TensorSpec]) -> list[wire.TensorMetadata]:
+    return [
+        wire.TensorMetadata(name=spec.name.encode(), data_type=wire_type_of(spec.dtype), shape=spec.shape)
+        for spec in specs
+    ]
+
+
+def _capture(request: wire.CaptureDataRequest) -> CaptureRequest:
+    at = None
+    if request.HasField("inference_timestamp"):
+        at = Moment(request.inference_timestamp.seconds, request.inference_timestamp.nanos)
+    return CaptureRequest(
+        model=request.model_handle or request.model_name,
+        capture_id=request.capture_id,
+        at=at,
+        inputs=tuple(_captured(tensor) for tensor in request.input_tensors),
+        outputs=tuple(_captured(tensor) for tensor in request.output_tensors),
+        auxiliary_inputs=tuple(_auxiliary(item) for item in request.inputs),
+        auxiliary_outputs=tuple(_auxiliary(item) for item in request.outputs),
+    )
+
+
+def _captured(tensor: wire.Tensor) -> CapturedTensor:
+    metadata, data = tensor.tensor_metadata, _bytes(tensor, "tensor")
+    shape = _shape(metadata)
+    expected = element_count(shape) * dtype_of(metadata.data_type).itemsize
+    if len(data) != expected:
+        raise BadRequestError(
+            f"tensor {tensor_name(metadata)!r}: {len(data)} bytes, its data type and shape {list(shape)} take {expected}"
+        )
+    return CapturedTensor(tensor_name(metadata), wire.DataType.Name(metadata.data_type), shape, data)
+
+
+def _auxiliary(item: wire.AuxiliaryData) -> AuxiliaryItem:
+    if item.encoding not in wire.Encoding.values():
+        raise BadRequestError(f"auxiliary data {item.name[:100]!r}: encoding {item.encoding} is unknown")
+    return AuxiliaryItem(item.name, Encoding(wire.Encoding.Name(item.encoding)), _bytes(item, "auxiliary data"))
