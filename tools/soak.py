@@ -1,0 +1,187 @@
+"""Kill every component at random moments and see that no part is lost.
+
+Each run: a fresh core, the whole bundle, 200 frames; at a random moment one component's processes get SIGKILL. Then every captured frame
+must have exactly one outcome, what nobody could judge must be `missed` and alarmed, and the line must judge again within 5 seconds.
+"""
+
+import argparse
+import json
+import random
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from linewatch_common.errors import LinewatchError
+from linewatch_common.files import write_atomically
+from linewatch_common.messages import Alert, decode
+from linewatch_common.messages.alerts import AlertKind, AlertState
+
+from tools.line import COMPONENTS, Inspected, Line, LineSettings, build
+from tools.line.line import ROOT, STATION
+
+STATE = ROOT / "build/soak"
+PAGE = ROOT / "docs/benchmarks.md"
+BEGIN = "<!-- soak: written by `make soak` -->"
+END = "<!-- end of soak -->"
+FRAMES = 200
+BACK_SECONDS = 5.0
+# The line's end after the last frame: a killed component's restart, deadlines, the ledger's batch.
+SETTLE_SECONDS = 60.0
+JUDGED = {"pass", "fail", "review"}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One kill: when (frames captured by then), what became of the parts, how long until a part was judged again."""
+
+    component: str
+    seed: int
+    killed_at_frame: int
+    outcomes: dict[str, int]
+    back_seconds: float
+    problems: list[str]
+
+
+class Alarms:
+    """The alerts raised during a run."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._raised: list[AlertKind] = []
+
+    def receive(self, _topic: str, payload: bytes) -> None:
+        alert: Alert = decode(payload, Alert)
+        if alert.state is AlertState.RAISED:
+            with self._lock:
+                self._raised.append(alert.kind)
+
+    def raised(self, kind: AlertKind) -> bool:
+        with self._lock:
+            return kind in self._raised
+
+
+def one_run(component: str, seed: int, fps: float) -> Run:
+    """A run of the line with one kill. Raises LineError when the line does not come up or does not finish."""
+    at_frame = random.Random(seed).randint(5, FRAMES - 20)
+    alarms = Alarms()
+    settings = LineSettings(frames=FRAMES, fps=fps)
+    with Line(settings, STATE / f"{component.rpartition('.')[2][:6]}{seed}") as line:
+        with line.core.subscribe(f"linewatch/{STATION}/alerts", alarms.receive):
+            line.deploy()
+            line.wait_for(lambda: line.records.captured() >= at_frame, SETTLE_SECONDS, f"{at_frame} frames")
+            # Not at a frame's edge, but anywhere between two.
+            time.sleep(random.Random(-seed).random() / fps)
+            killed = time.monotonic()
+            line.kill(component)
+            back = _seconds_until_judging(line, killed)
+            line.wait_for(
+                lambda: line.records.captured() >= FRAMES, SETTLE_SECONDS + FRAMES / fps, "all frames captured"
+            )
+            line.wait_for(lambda: sum(line.records.outcomes().values()) >= FRAMES, SETTLE_SECONDS, "all outcomes")
+        rows, problems = line.records.rows(), line.records.unaccounted()
+        outcomes = line.records.outcomes()
+    problems += _contradictions(rows, outcomes, alarms, back)
+    return Run(component, seed, at_frame, outcomes, back, problems)
+
+
+def _seconds_until_judging(line: Line, killed: float) -> float:
+    """Seconds from the kill until a frame that was captured after it is judged."""
+    captured = line.records.captured()
+
+    def judged_again() -> bool:
+        return any(row.sequence > captured and row.outcome in JUDGED for row in line.records.rows())
+
+    line.wait_for(judged_again, SETTLE_SECONDS, "a part judged after the kill")
+    return round(time.monotonic() - killed, 2)
+
+
+def _contradictions(rows: list[Inspected], outcomes: dict[str, int], alarms: Alarms, back: float) -> list[str]:
+    problems = []
+    if len({row.epoch for row in rows}) != 1:
+        problems.append("the ring was made again in the middle of a run")
+    if outcomes.get("missed") and not alarms.raised(AlertKind.FRAMES_MISSED):
+        problems.append(f"{outcomes['missed']} frames missed without an alert")
+    if back > BACK_SECONDS:
+        problems.append(f"judging again only after {back} s")
+    return problems
+
+
+def as_markdown(runs: list[Run]) -> str:
+    """One row a component."""
+    lines = [
+        "| component killed | runs | frames | missed | late | back after, worst s | contradictions |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for component in COMPONENTS:
+        of = [run for run in runs if run.component == component]
+        if of:
+            frames = sum(sum(run.outcomes.values()) for run in of)
+            missed, late = (sum(run.outcomes.get(name, 0) for run in of) for name in ("missed", "late"))
+            worst = max(run.back_seconds for run in of)
+            wrong = sum(len(run.problems) for run in of)
+            lines.append(f"| {component} | {len(of)} | {frames} | {missed} | {late} | {worst} | {wrong} |")
+    return "\n".join(lines)
+
+
+def _keep(runs: list[Run], date: str) -> None:
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    write_atomically(PAGE, f"{before}{BEGIN}\n\n{date}.\n\n{as_markdown(runs)}\n\n{END}{after}".encode(), mode=0o644)
+
+
+def main() -> int:
+    """Exit 0 when no run contradicts the promise."""
+    parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
+    parser.add_argument("--runs", type=int, default=20, help="runs for each component")
+    parser.add_argument("--fps", type=float, default=20.0, help="frames a second")
+    parser.add_argument("--component", action="append", choices=COMPONENTS, help="only this one (may be repeated)")
+    parser.add_argument("--seed", type=int, default=1, help="first seed")
+    parser.add_argument("--keep", action="store_true", help="renew the figures in docs/benchmarks.md")
+    arguments = parser.parse_args()
+    try:
+        build()
+        runs = list(_all_runs(arguments))
+    except LinewatchError as error:
+        print(f"soak: {error}", file=sys.stderr)
+        return 1
+    print(as_markdown(runs))
+    _write_json(runs)
+    if arguments.keep:
+        _keep(runs, time.strftime("%Y-%m-%d", time.gmtime()))
+    return 1 if any(run.problems for run in runs) else 0
+
+
+def _all_runs(arguments: argparse.Namespace) -> Any:
+    components = arguments.component or COMPONENTS
+    total = len(components) * arguments.runs
+    for number, (seed, component) in enumerate(
+        (
+            (seed, component)
+            for seed in range(arguments.seed, arguments.seed + arguments.runs)
+            for component in components
+        ),
+        1,
+    ):
+        run = one_run(component, seed, arguments.fps)
+        state = "; ".join(run.problems) or "ok"
+        print(
+            f"[{number}/{total}] {component} seed {seed}: killed at frame {run.killed_at_frame}, {run.outcomes}, "
+            f"back after {run.back_seconds} s: {state}",
+            flush=True,
+        )
+        yield run
+
+
+def _write_json(runs: list[Run]) -> None:
+    path = ROOT / "build/soak.json"
+    path.parent.mkdir(exist_ok=True)
+    rows = [{"component": r.component, "seed": r.seed, "killed_at_frame": r.killed_at_frame, "outcomes": r.outcomes,
+             "back_seconds": r.back_seconds, "problems": r.problems} for r in runs]  # fmt: skip
+    write_atomically(Path(path), (json.dumps(rows, indent=2) + "\n").encode(), mode=0o644)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
