@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -43,9 +44,10 @@ def stages(rows: list[Inspected]) -> dict[str, dict[str, float]]:
     return table
 
 
-def _order(judged: list[dict[str, float]]) -> Any:
-    """Stages in the order in which the longest verdict names them."""
-    longest = list(max(judged, key=lambda timing: len(timing)))
+def _order(judged: list[dict[str, float]]) -> Callable[[str], int]:
+    """Stages in the order in which the verdict with the most of them names them."""
+    most = max(len(timing) for timing in judged)
+    longest = next(list(timing) for timing in judged if len(timing) == most)
     return lambda name: longest.index(name) if name in longest else len(longest)
 
 
