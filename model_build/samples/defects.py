@@ -101,7 +101,7 @@ def _place(rng: np.random.Generator, height: int, width: int, margin: float) -> 
 
 def _turned(points: Points, angle: float) -> Points:
     cos, sin = np.cos(angle), np.sin(angle)
-    return points @ np.array([[cos, sin], [-sin, cos]])
+    return np.asarray(points @ np.array([[cos, sin], [-sin, cos]]), np.float64)
 
 
 def _walk(rng: np.random.Generator, start: Points, angle: float, length: float, unit: float) -> Points:

@@ -14,8 +14,10 @@ from tqdm import tqdm
 from model_build.samples.export import INPUT
 from model_build.samples.scores import auroc, average_precision, histogram_average_precision
 
-FALSE_REJECTS = 0.005  # wanted share of good parts at the fail threshold, on validation data
-ESCAPES = 0.01  # wanted share of defective parts below the review threshold, on validation data
+# Wanted shares on validation data. An escape costs more than a look by a person, a false reject costs a good part.
+FALSE_REJECTS = 0.005  # of the good parts, at or above the fail threshold
+ESCAPES = 0.005  # of the defective parts, below the review threshold
+REVIEWS = (0.02, 0.05)  # of the good parts, at or above the review threshold: at least, and at most
 
 Scores = NDArray[np.floating]
 
@@ -39,12 +41,13 @@ def outputs(model: Path, pictures: NDArray[np.uint8], name: str) -> NDArray[np.g
 
 
 def score_thresholds(labels: NDArray[np.bool_], scores: Scores) -> ScoreThresholds:
-    """Both ends of the review band: where false rejects and where escapes reach their wanted share."""
-    rejects = float(np.quantile(scores[~labels], 1 - FALSE_REJECTS, method="higher"))
-    escapes = float(np.quantile(scores[labels], ESCAPES, method="lower"))
-    low, high = sorted((rejects, escapes))
-    high = min(max(high, low + 0.02), 0.99)
-    return ScoreThresholds(fail=round(high, 3), review=round(min(low, high), 3))
+    """`fail` where false rejects reach their share; `review` where escapes do, if the reviews stay within theirs."""
+    good = scores[~labels]
+    fail = min(float(np.quantile(good, 1 - FALSE_REJECTS, method="higher")), 0.99)
+    most, least = (float(np.quantile(good, 1 - share, method="higher")) for share in REVIEWS)
+    wanted = float(np.quantile(scores[labels], ESCAPES, method="lower"))
+    review = min(max(wanted, least), most, fail)
+    return ScoreThresholds(fail=round(fail + 5e-4, 3), review=round(review, 3))
 
 
 def score_metrics(labels: NDArray[np.bool_], scores: Scores, thresholds: ScoreThresholds) -> dict[str, float]:

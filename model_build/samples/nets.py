@@ -82,16 +82,30 @@ class SurfaceSegmenter(nn.Module):
         self.up_quarter = ConvBlock(32, 32)
         self.to_half = nn.Conv2d(32, 16, 1)
         self.up_half = ConvBlock(16, 16)
-        self.mask = nn.Sequential(nn.Conv2d(16, 4 * kinds, 1), nn.PixelShuffle(2))
+        self.last = nn.Conv2d(16, 4 * (1 + kinds), 1)
+        self.shuffle = nn.PixelShuffle(2)
+        # Defects are rare: starting from "nothing here" saves the first hundreds of steps.
+        nn.init.normal_(self.last.weight, std=0.03)
+        nn.init.constant_(self.last.bias[:4], -4.0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, kinds, H, W)."""
+        """(N, 3, H, W) -> (N, 1 + kinds, H, W): is it a defect, and which kind it would be."""
         half, quarter, eighth, deep = self.backbone(x)
         y = self.up_eighth(functional.interpolate(self.deep(deep), scale_factor=2.0) + eighth)
         y = self.up_quarter(functional.interpolate(self.to_quarter(y), scale_factor=2.0) + quarter)
         y = self.up_half(functional.interpolate(self.to_half(y), scale_factor=2.0) + half)
-        mask: Tensor = self.mask(y)
-        return mask
+        maps: Tensor = self.shuffle(self.last(y))
+        return maps
+
+
+def kind_masks(maps: Tensor) -> Tensor:
+    """SurfaceSegmenter's logits as probabilities (N, kinds, H, W).
+
+    The likeliest kind's channel holds the probability of a defect, the others less in proportion: being unsure of the
+    kind must not hide the defect.
+    """
+    kinds = torch.softmax(maps[:, 1:], 1)
+    return torch.sigmoid(maps[:, :1]) * kinds / kinds.amax(1, keepdim=True)
 
 
 class ClassifierGraph(nn.Module):
@@ -115,5 +129,5 @@ class SegmenterGraph(nn.Module):
 
     def forward(self, picture: Tensor) -> Tensor:
         """The probability of each kind at each pixel."""
-        mask = torch.sigmoid(self.net(picture.permute(0, 3, 1, 2).float() / 255.0))
+        mask = kind_masks(self.net(picture.permute(0, 3, 1, 2).float() / 255.0))
         return (mask * 255.0 + 0.5).to(torch.uint8)

@@ -37,7 +37,7 @@ def cast(rng: np.random.Generator, height: int, width: int) -> Plane:
     """Cast or blasted metal: grains of several sizes."""
     fine = cv2.GaussianBlur(noise(rng, height, width), (0, 0), float(rng.uniform(0.7, 1.2)))
     coarse = cloud(rng, height, width, float(rng.uniform(60, 120)))
-    return fine * np.float32(rng.uniform(10, 18)) + coarse * np.float32(rng.uniform(8, 16))
+    return _sum(fine * np.float32(rng.uniform(10, 18)), coarse * np.float32(rng.uniform(8, 16)))
 
 
 def fabric(rng: np.random.Generator, height: int, width: int) -> Plane:

@@ -11,7 +11,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from model_build.samples.data import Prepared, batches
-from model_build.samples.nets import SurfaceClassifier, SurfaceSegmenter
+from model_build.samples.nets import SurfaceClassifier, SurfaceSegmenter, kind_masks
 from model_build.samples.plan import Course
 from model_build.samples.scores import average_precision
 
@@ -50,12 +50,13 @@ def train_segmenter(data: Prepared, validation: Prepared, course: Course) -> tup
 
     def loss(batch: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
         picture, mask = augmented(*_crops(data, batch, rng), rng)
-        logits = net(picture)
-        wanted = functional.one_hot(mask.long(), logits.shape[1] + 1)[..., 1:].permute(0, 3, 1, 2).float()
-        pixels = functional.binary_cross_entropy_with_logits(logits, wanted, pos_weight=torch.tensor(3.0))
-        likely = torch.sigmoid(logits)
+        maps, kinds = net(picture), mask.long()
+        defective, wanted = maps[:, 0], (kinds > 0).float()
+        pixels = functional.binary_cross_entropy_with_logits(defective, wanted, pos_weight=torch.tensor(3.0))
+        likely = torch.sigmoid(defective)
         overlap = (2 * (likely * wanted).sum() + 1) / (likely.sum() + wanted.sum() + 1)
-        return 5.0 * pixels + 1 - overlap
+        kind = functional.cross_entropy(maps[:, 1:], kinds - 1, ignore_index=-1)
+        return 10.0 * pixels + (1 - overlap) + 0.3 * kind
 
     def judge() -> float:
         found = segmenter_masks(net, validation.pictures).max(1) >= 0.5
@@ -76,7 +77,7 @@ def segmenter_masks(net: SurfaceSegmenter, pictures: NDArray[np.uint8]) -> NDArr
     """Probabilities (N, kinds, H, W) of grey pictures (N, H, W)."""
     net.eval()
     with torch.inference_mode():
-        return np.concatenate([torch.sigmoid(net(part)).numpy() for part in _parts(pictures)])
+        return np.concatenate([kind_masks(net(part)).numpy() for part in _parts(pictures)])
 
 
 def augmented(pictures: Tensor, masks: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -203,7 +203,7 @@ def manifest_digest(folder: Path) -> str:
     path = folder / MANIFEST_FILE
     try:
         payload = msgspec.json.decode(_read_manifest(path))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PackageError(f"{path}: {error}") from error
     if not isinstance(payload, dict):
         raise PackageError(f"{path}: expected an object")

@@ -121,9 +121,7 @@ class _Group:
     values: NDArray[np.float64]
 
     @classmethod
-    def cut(
-        cls, number: int, groups: NDArray[np.int32], stats: NDArray[np.int32], planes: NDArray[Any]
-    ) -> "_Group":
+    def cut(cls, number: int, groups: NDArray[np.int32], stats: NDArray[np.int32], planes: NDArray[Any]) -> "_Group":
         left, top, width, height = (int(value) for value in stats[number][:4])
         window = np.s_[top : top + height, left : left + width]
         values = planes[(slice(None), *window)][:, groups[window] == number].astype(np.float64)

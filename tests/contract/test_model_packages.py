@@ -1,0 +1,192 @@
+"""The shipped model packages: verified as a device does, run by both runtimes, and as good as they say."""
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnxruntime
+import openvino
+import pytest
+from linewatch_common.errors import PackageError
+from linewatch_common.manifest import Manifest, load_manifest, manifest_digest, verify_files
+from linewatch_vision.golden import GoldenCase, decision, differences, read_golden
+from linewatch_vision.masks import read_mask
+from linewatch_vision.preparation import prepare
+from numpy.typing import NDArray
+
+from model_build.samples.generator import KINDS
+
+PROJECT = Path(__file__).parents[2]
+MODELS = PROJECT / "components" / "models"
+NAMES = ("SurfaceClassifier", "SurfaceSegmenter")
+MEGABYTE = 1024 * 1024
+
+Tensors = dict[str, NDArray[Any]]
+Predict = Callable[[Tensors], Tensors]
+
+
+def by_onnxruntime(folder: Path, manifest: Manifest) -> Predict:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 2
+    session = onnxruntime.InferenceSession(folder / manifest.model, options, providers=["CPUExecutionProvider"])
+    names = [tensor.name for tensor in manifest.outputs]
+    return lambda inputs: dict(zip(names, session.run(names, inputs), strict=True))
+
+
+def by_openvino(folder: Path, manifest: Manifest) -> Predict:
+    core = openvino.Core()
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False, "INFERENCE_NUM_THREADS": 2}
+    model = core.compile_model(core.read_model(folder / manifest.model), "CPU", settings)
+    return lambda inputs: {port.any_name: np.array(value) for port, value in model(inputs).items()}
+
+
+RUNTIMES = {"onnxruntime": by_onnxruntime, "openvino": by_openvino}
+
+
+@cache
+def manifest_of(name: str) -> Manifest:
+    return load_manifest(MODELS / name)
+
+
+@cache
+def predictor(name: str, runtime: str) -> Predict:
+    return RUNTIMES[runtime](MODELS / name, manifest_of(name))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_package_verifies(name: str) -> None:
+    manifest = manifest_of(name)
+    verify_files(MODELS / name, manifest)
+    assert manifest.name == name
+    assert manifest_digest(MODELS / name).startswith("sha256:")
+
+
+def test_the_packages_are_small() -> None:
+    assert sum(path.stat().st_size for path in MODELS.rglob("*.onnx")) <= 12 * MEGABYTE
+    for name in NAMES:
+        golden = MODELS / name / manifest_of(name).golden.file
+        assert golden.stat().st_size <= 1.5 * MEGABYTE
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_runtime_reproduces_the_golden_outputs(name: str, runtime: str) -> None:
+    manifest = manifest_of(name)
+    predict = predictor(name, runtime)
+    for case in read_golden(MODELS / name, manifest):
+        assert list(differences(case, predict(case.inputs), manifest)) == []
+
+
+def test_the_golden_set_of_the_classifier_has_both_decisions() -> None:
+    manifest = manifest_of("SurfaceClassifier")
+    scores = [float(case.outputs["score"].flat[0]) for case in read_golden(MODELS / manifest.name, manifest)]
+    assert {decision(score, manifest) for score in scores} == {"pass", "fail"}
+
+
+def test_the_golden_set_of_the_segmenter_has_every_kind_and_a_good_part() -> None:
+    manifest = manifest_of("SurfaceSegmenter")
+    thresholds = manifest.thresholds.mask
+    assert thresholds is not None
+    found = set()
+    for case in read_golden(MODELS / manifest.name, manifest):
+        mask = case.outputs["mask"][0]
+        defective = mask.max(axis=0) >= thresholds.pixel * 255
+        found.add(manifest.labels[int(mask[:, defective].sum(axis=1).argmax())] if defective.any() else "good")
+    assert found == {*KINDS, "good"}
+
+
+def spoilt_by(amount: float, case: GoldenCase) -> Tensors:
+    return {name: np.asarray(array * amount, array.dtype) for name, array in case.outputs.items()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_runtime_that_is_wrong_is_noticed(name: str) -> None:
+    manifest = manifest_of(name)
+    cases = read_golden(MODELS / name, manifest)
+    assert any(list(differences(case, spoilt_by(0.5, case), manifest)) for case in cases)
+    assert all(list(differences(case, {}, manifest)) for case in cases)
+    broken = {key: np.full_like(array, np.nan) for key, array in cases[0].outputs.items() if array.dtype.kind == "f"}
+    assert not broken or list(differences(cases[0], broken, manifest))
+
+
+def test_a_golden_set_that_does_not_fit_the_manifest_is_refused(tmp_path: Path) -> None:
+    manifest = manifest_of("SurfaceClassifier")
+    path = tmp_path / manifest.golden.file
+    path.parent.mkdir()
+    path.write_bytes(b"not an archive")
+    with pytest.raises(PackageError, match=r"golden\.npz"):
+        read_golden(tmp_path, manifest)
+    wrong = {"input.picture": np.zeros((1, 2), np.uint8)}
+    np.savez(path, **wrong)  # type: ignore[arg-type]  # numpy's stub mistakes the names for its options
+    with pytest.raises(PackageError, match=r"input\.picture: expected uint8"):
+        read_golden(tmp_path, manifest)
+    with pytest.raises(PackageError, match="No such file"):
+        read_golden(tmp_path / "nowhere", manifest)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A demo part: its truth, and what the two models say about it."""
+
+    part_id: str
+    label: str
+    kinds: frozenset[str]
+    decision: str
+    found: frozenset[str]
+
+
+@pytest.fixture(scope="module")
+def parts() -> list[Part]:
+    with (PROJECT / "demo" / "parts.csv").open(encoding="utf-8") as file:
+        return [_inspected(row) for row in csv.DictReader(file)]
+
+
+def _inspected(row: dict[str, str]) -> Part:
+    frame = np.asarray(cv2.imread(str(PROJECT / "demo" / "parts" / f"{row['part_id']}.jpg"), cv2.IMREAD_GRAYSCALE))
+    classifier, segmenter = (manifest_of(name) for name in NAMES)
+    seen = prepare(frame, "Mono8", classifier.preparation)
+    score = predictor(classifier.name, "openvino")({"picture": seen.tensor})["score"]
+    looked = prepare(frame, "Mono8", segmenter.preparation)
+    mask = predictor(segmenter.name, "openvino")({"picture": looked.tensor})["mask"]
+    thresholds = segmenter.thresholds.mask
+    assert thresholds is not None
+    reading = read_mask(mask, labels=segmenter.labels, thresholds=thresholds, transform=looked.transform, limit=32)
+    return Part(
+        row["part_id"],
+        row["label"],
+        frozenset(row["kinds"].split()),
+        decision(float(score.flat[0]), classifier),
+        frozenset(defect.label for defect in reading.defects),
+    )
+
+
+def test_the_classifier_judges_the_demo_parts_as_its_manifest_says(parts: list[Part]) -> None:
+    metrics = manifest_of("SurfaceClassifier").metrics
+    defective = [part for part in parts if part.label == "anomalous"]
+    good = [part for part in parts if part.label == "normal"]
+    escapes = [part.part_id for part in defective if part.decision == "pass"]
+    rejects = [part.part_id for part in good if part.decision == "fail"]
+    assert len(escapes) <= allowed(metrics["escapes"], len(defective)), escapes
+    assert len(rejects) <= allowed(metrics["false_rejects"], len(good)), rejects
+
+
+def test_the_segmenter_finds_the_demo_parts_defects_as_its_manifest_says(parts: list[Part]) -> None:
+    metrics = manifest_of("SurfaceSegmenter").metrics
+    defective = [part for part in parts if part.label == "anomalous"]
+    good = [part for part in parts if part.label == "normal"]
+    escapes = [part.part_id for part in defective if not part.found]
+    rejects = [part.part_id for part in good if part.found]
+    assert len(escapes) <= allowed(metrics["escapes"], len(defective)), escapes
+    assert len(rejects) <= allowed(metrics["false_rejects"], len(good)), rejects
+    named = [part for part in defective if part.found & part.kinds]
+    assert len(named) >= 0.75 * len(defective)
+
+
+def allowed(share: float, count: int) -> int:
+    """The stated share of so few parts, rounded up."""
+    return int(np.ceil(share * count))
