@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from awscrt.exceptions import AwsCrtError
 from awsiot.eventstreamrpc import AccessDeniedError, LifecycleHandler
 from awsiot.greengrasscoreipc import connect, model
 from awsiot.greengrasscoreipc.clientv2 import GreengrassCoreIPCClientV2
@@ -74,14 +75,15 @@ class GreengrassBus:
         _check_size(topic, payload)
         message = model.PublishMessage(binary_message=model.BinaryMessage(message=payload))
         client = self._linked()
-        _answer(client.publish_to_topic_async(topic=topic, publish_message=message), f"publish to {topic}")
+        _answer(lambda: client.publish_to_topic_async(topic=topic, publish_message=message), f"publish to {topic}")
 
     def publish_to_cloud(self, topic: str, payload: bytes) -> None:
         """See LocalBus."""
         _check_size(topic, payload)
         client = self._linked()
         _answer(
-            client.publish_to_iot_core_async(topic_name=topic, qos="1", payload=payload), f"publish to IoT Core {topic}"
+            lambda: client.publish_to_iot_core_async(topic_name=topic, qos="1", payload=payload),
+            f"publish to IoT Core {topic}",
         )
 
     def subscribe(self, topic: str, handler: MessageHandler) -> None:
@@ -92,7 +94,8 @@ class GreengrassBus:
 
     def configuration(self) -> Mapping[str, Any]:
         """See LocalBus."""
-        response = _answer(self._linked().get_configuration_async(key_path=[]), "get configuration")
+        client = self._linked()
+        response = _answer(lambda: client.get_configuration_async(key_path=[]), "get configuration")
         value = response.value
         if not isinstance(value, dict):
             raise BusUnavailableError(f"get configuration: the core answered {type(value).__name__}, not a map")
@@ -134,8 +137,8 @@ class GreengrassBus:
             )
         except AccessDeniedError as error:
             raise DeadTokenError("the Greengrass core refuses this process's token") from error
-        except (RuntimeError, OSError, concurrent.futures.TimeoutError) as error:
-            raise BusUnavailableError(f"no Greengrass core at {self._socket_path}: {capped(str(error))}") from error
+        except (RuntimeError, OSError, AwsCrtError, concurrent.futures.TimeoutError) as error:
+            raise BusUnavailableError(f"no Greengrass core at {self._socket_path}: {_reason(error)}") from error
         # executor=None keeps the order of messages; handlers promise not to block.
         client = GreengrassCoreIPCClientV2(client=raw, executor=None)
         with self._lock:
@@ -156,22 +159,28 @@ class GreengrassBus:
             except Exception:  # a callback's top: one bad message must not end the subscription
                 log.exception("bus: handler of %s failed", topic)
 
-        future, _ = client.subscribe_to_topic_async(
-            topic=topic,
-            on_stream_event=on_event,
-            on_stream_error=lambda error: self._stream_failed(topic, error),
-            on_stream_closed=lambda: self._stream_closed(client, topic),
-        )
-        _answer(future, f"subscribe to {topic}")
+        def ask() -> Any:
+            future, _ = client.subscribe_to_topic_async(
+                topic=topic,
+                on_stream_event=on_event,
+                on_stream_error=lambda error: self._stream_failed(topic, error),
+                on_stream_closed=lambda: self._stream_closed(client, topic),
+            )
+            return future
+
+        _answer(ask, f"subscribe to {topic}")
 
     def _watch(self, client: GreengrassCoreIPCClientV2, on_change: Callable[[], None]) -> None:
-        future, _ = client.subscribe_to_configuration_update_async(
-            key_path=[],
-            on_stream_event=lambda _event: on_change(),
-            on_stream_error=lambda error: self._stream_failed("configuration updates", error),
-            on_stream_closed=lambda: self._stream_closed(client, "configuration updates"),
-        )
-        _answer(future, "subscribe to configuration updates")
+        def ask() -> Any:
+            future, _ = client.subscribe_to_configuration_update_async(
+                key_path=[],
+                on_stream_event=lambda _event: on_change(),
+                on_stream_error=lambda error: self._stream_failed("configuration updates", error),
+                on_stream_closed=lambda: self._stream_closed(client, "configuration updates"),
+            )
+            return future
+
+        _answer(ask, "subscribe to configuration updates")
 
     def _stream_failed(self, what: str, error: Exception) -> bool:
         log.warning("bus: %s: %s", what, capped(str(error)))
@@ -217,17 +226,23 @@ class GreengrassBus:
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
 
-def _answer(future: "concurrent.futures.Future[T]", what: str) -> T:
-    """The core's answer, or ours in place of its error."""
+def _answer(ask: "Callable[[], concurrent.futures.Future[T]]", what: str) -> T:
+    """The core's answer to what `ask` sends, or ours in place of its error."""
     try:
-        return future.result(ANSWER_SECONDS)
+        return ask().result(ANSWER_SECONDS)
     except model.UnauthorizedError as error:
         raise NotAuthorizedError(
             f"{what}: the core refuses it: {_reason(error)}; see accessControl in the recipe"
         ) from error
     except concurrent.futures.TimeoutError as error:
         raise BusUnavailableError(f"{what}: the core did not answer within {ANSWER_SECONDS:.0f} s") from error
-    except (RuntimeError, OSError, concurrent.futures.CancelledError) as error:
+    except (
+        model.GreengrassCoreIPCError,
+        RuntimeError,
+        OSError,
+        AwsCrtError,
+        concurrent.futures.CancelledError,
+    ) as error:
         raise BusUnavailableError(f"{what}: {_reason(error)}") from error
 
 
@@ -250,5 +265,5 @@ def _quiet_close(client: GreengrassCoreIPCClientV2) -> None:
     """Close a link that may be half gone; what it says about that helps nobody."""
     try:
         client.close(executor_wait=False).result(ANSWER_SECONDS)
-    except (RuntimeError, OSError, concurrent.futures.TimeoutError, concurrent.futures.CancelledError):
+    except (RuntimeError, OSError, AwsCrtError, concurrent.futures.TimeoutError, concurrent.futures.CancelledError):
         log.debug("bus: the old link did not close cleanly")
