@@ -63,7 +63,7 @@ def test_every_damaged_byte_of_a_slot_head_is_read_or_refused() -> None:
 
 
 def test_header_survives_packing() -> None:
-    header = new_header(1_763_805_600, GEOMETRY)
+    header = new_header(1_763_805_600, GEOMETRY, 2**64 - 1)
     assert Header.unpack(header.pack()) == header
 
 
@@ -73,7 +73,7 @@ def test_header_survives_packing() -> None:
     ids=["magic", "version", "no slots", "too many slots", "no bytes", "too many bytes"],
 )
 def test_hostile_header_is_refused(offset: int, value: bytes) -> None:
-    raw = bytearray(new_header(1, GEOMETRY).pack())
+    raw = bytearray(new_header(1, GEOMETRY, 0).pack())
     raw[offset : offset + len(value)] = value
     with pytest.raises(BadLayoutError):
         Header.unpack(bytes(raw))

@@ -146,6 +146,18 @@ def test_another_geometry_makes_a_new_ring_of_a_later_epoch(ring_file: Path) -> 
         reader.read(1, epoch=old.epoch)
 
 
+def test_another_source_makes_a_new_ring(ring_file: Path) -> None:
+    first = RingWriter.open(ring_file, 8, SLOT_BYTES, tag=1)
+    put(first, 1)
+    first.close()
+    same = RingWriter.open(ring_file, 8, SLOT_BYTES, tag=1)
+    assert (same.sequence, same.epoch) == (1, first.epoch)
+    same.close()
+    other = RingWriter.open(ring_file, 8, SLOT_BYTES, tag=2)
+    assert (other.sequence, other.cursor) == (0, 0)
+    assert other.epoch > first.epoch
+
+
 def test_a_clock_set_back_does_not_repeat_an_epoch(ring_file: Path) -> None:
     assert RingWriter.open(ring_file, 8, SLOT_BYTES, after_epoch=2**40).epoch == 2**40 + 1
 

@@ -34,7 +34,7 @@ SLOTS_NEXT_TO_WRITER = 2
 CHANNELS = {"Mono8": 1, "BGR8": 3, "RGB8": 3}
 """Bytes of a pixel for each GenICam PFNC format that the ring carries."""
 
-_HEADER = struct.Struct("=8sQQQQ36s4x")
+_HEADER = struct.Struct("=8sQQQQQ36s4x")
 WRITE_SEQUENCE_OFFSET = _HEADER.size
 _SLOT_HEAD = struct.Struct("=QQQQQQQQQ16sQ128sQ128s")
 SEQUENCE = struct.Struct("=Q")
@@ -82,15 +82,25 @@ class Geometry:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The part of the header page that never changes while the file lives. `epoch` is in unix seconds."""
+    """The part of the header page that never changes while the file lives.
+
+    `epoch` is in unix seconds; `tag` stands for what the frames are taken from (the writer's choice).
+    """
 
     epoch: int
     geometry: Geometry
+    tag: int
     boot: str
 
     def pack(self) -> bytes:
         return _HEADER.pack(
-            MAGIC, VERSION, self.epoch, self.geometry.slots, self.geometry.slot_bytes, self.boot.encode("ascii")
+            MAGIC,
+            VERSION,
+            self.epoch,
+            self.geometry.slots,
+            self.geometry.slot_bytes,
+            self.tag,
+            self.boot.encode("ascii"),
         )
 
     @classmethod
@@ -98,19 +108,22 @@ class Header:
         """Raises BadLayoutError when `raw` is not the header of a ring of this version."""
         if len(raw) < _HEADER.size:
             raise BadLayoutError("the file is shorter than a header")
-        magic, version, epoch, slots, slot_bytes, boot = _HEADER.unpack_from(raw)
+        magic, version, epoch, slots, slot_bytes, tag, boot = _HEADER.unpack_from(raw)
         if magic != MAGIC:
             raise BadLayoutError("it does not begin as a ring does")
         if version != VERSION:
             raise BadLayoutError(f"its version is {version}, this is {VERSION}")
         return cls(
-            epoch=epoch, geometry=Geometry(slots, slot_bytes), boot=boot.rstrip(b"\0").decode("ascii", "replace")
+            epoch=epoch,
+            geometry=Geometry(slots, slot_bytes),
+            tag=tag,
+            boot=boot.rstrip(b"\0").decode("ascii", "replace"),
         )
 
 
-def new_header(epoch: int, geometry: Geometry) -> Header:
+def new_header(epoch: int, geometry: Geometry, tag: int) -> Header:
     """A header for a ring of this boot."""
-    return Header(epoch=epoch, geometry=geometry, boot=boot_id())
+    return Header(epoch=epoch, geometry=geometry, tag=tag, boot=boot_id())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

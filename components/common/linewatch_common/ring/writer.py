@@ -9,7 +9,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from linewatch_common.clock import boot_id
 from linewatch_common.errors import StorageError
 from linewatch_common.ring.errors import PictureTooLarge
 from linewatch_common.ring.layout import (
@@ -46,9 +45,10 @@ class Stamp:
 class RingWriter:
     """The only writer of one ring file; a lock on the file keeps a second process out. Not thread-safe."""
 
-    def __init__(self, path: Path, geometry: Geometry, after_epoch: int = 0) -> None:
+    def __init__(self, path: Path, geometry: Geometry, tag: int = 0, after_epoch: int = 0) -> None:
         self._path = path
         self._geometry = geometry
+        self._tag = tag
         self._epoch = after_epoch
         self._fd = -1
         self._identity = (0, 0)
@@ -56,13 +56,14 @@ class RingWriter:
         self._cursor = 0
 
     @classmethod
-    def open(cls, path: Path, slots: int, slot_bytes: int, *, after_epoch: int = 0) -> "RingWriter":
-        """Take over the ring at `path` when it is sound and of this geometry, and go on counting; else make a new one.
+    def open(cls, path: Path, slots: int, slot_bytes: int, *, tag: int = 0, after_epoch: int = 0) -> "RingWriter":
+        """Take over the ring at `path` when it is sound and of this geometry and tag, and go on counting; else make a new one.
 
+        `tag` (below 2^64) stands for the source of the frames: the numbers and cursors of another one mean nothing here.
         `after_epoch` is the last epoch the caller remembers: a new ring gets a later one even when the clock was set back.
         Raises StorageError (file system full, another writer, another owner), ValueError for an impossible geometry.
         """
-        writer = cls(path, Geometry(slots, slot_bytes), after_epoch)
+        writer = cls(path, Geometry(slots, slot_bytes), tag, after_epoch)
         if not writer._take_over():
             writer._make_new()
         return writer
@@ -263,8 +264,8 @@ class RingWriter:
             log.warning("%s: not a ring to go on with (%s); making a new one", self._path, error)
             return False
         self._epoch = max(self._epoch, header.epoch)
-        if header.geometry != self._geometry or found.st_size != self._geometry.file_bytes or header.boot != boot_id():
-            log.info("%s: a ring of another size or boot; making a new one", self._path)
+        if header != new_header(header.epoch, self._geometry, self._tag) or found.st_size != self._geometry.file_bytes:
+            log.info("%s: a ring of another size, source or boot; making a new one", self._path)
             return False
         newest = self._newest(fd)
         if newest is None:
@@ -306,7 +307,7 @@ class RingWriter:
             self._lock(fd)
             # All memory now: a full file system is refused here in one line, not at some frame.
             os.posix_fallocate(fd, 0, self._geometry.file_bytes)
-            os.pwrite(fd, new_header(epoch, self._geometry).pack(), 0)
+            os.pwrite(fd, new_header(epoch, self._geometry, self._tag).pack(), 0)
             found = os.fstat(fd)
             beside.replace(self._path)
         except OSError as error:
