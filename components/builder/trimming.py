@@ -10,9 +10,7 @@ _RECORDS = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv
 _SUFFIXES = frozenset({".pyc", ".pyi", ".pyx", ".pxd", ".h", ".hpp", ".a", ".cmake", ".lock"})
 _FOLDERS = (
     "bin",
-    "boto3/docs",
     "boto3/examples",
-    "botocore/docs",
     "cv2/data/haarcascade",
     "cv2/data/lbpcascade",
     "numpy/_core/include",
