@@ -9,22 +9,28 @@ from pathlib import Path
 from linewatch_common import __version__
 from linewatch_common.errors import ConfigError
 from linewatch_common.logs import set_up_logging
-from linewatch_common.service import ExitCode
+from linewatch_common.service import Context, ExitCode, Service, run_service
 
+from linewatch_agent.active import ActiveFile
 from linewatch_agent.backends.onnxruntime_backend import OnnxRuntimeBackend
 from linewatch_agent.backends.openvino_backend import OpenVinoBackend
 from linewatch_agent.backends.port import Backend
 from linewatch_agent.captures import Captures, CaptureSettings
 from linewatch_agent.captures.disk import CaptureDisk
 from linewatch_agent.captures.lines import Origin
-from linewatch_agent.config import AgentConfig
+from linewatch_agent.component import NAME, AgentComponent
+from linewatch_agent.config import AgentConfig, validate
 from linewatch_agent.core import AgentCore
 from linewatch_agent.counters import Counters
 from linewatch_agent.dataplane import DataPlane
+from linewatch_agent.desk import ModelDesk
 from linewatch_agent.folders import Format
 from linewatch_agent.loading import ModelLoader
 from linewatch_agent.original import read_original
+from linewatch_agent.packages import PackageStore
 from linewatch_agent.registry import ModelRegistry
+from linewatch_agent.roles import Roles, RoleSettings
+from linewatch_agent.selfcheck import selfcheck
 from linewatch_agent.server import AgentServer
 from linewatch_agent.servicer import WireServicer
 from linewatch_agent.sockets import Listener
@@ -66,6 +72,29 @@ def _backends(config: AgentConfig) -> dict[Format, Backend]:
     return {Format.ONNX: onnx, Format.IR: openvino}
 
 
+def build_component(config: AgentConfig, context: Context) -> AgentComponent:
+    """The agent on Greengrass."""
+    own = Listener(context.work / "agent.sock")
+    core = build_core(config, context.thing, context.work, (own, *_legacy_listener(config)))
+    settings = RoleSettings(
+        component=NAME,
+        root=context.work / "models",
+        latency_budget_ms=config.golden_latency_budget_ms,
+        withdrawal_seconds=config.withdrawal_minutes * 60,
+    )
+    store = PackageStore(settings.root, config.memory_budget_mb * MEGABYTE)
+    file = ActiveFile(context.work / "active.json")
+    roles = Roles(core.registry, store, file, settings, core.counters)
+    desk = ModelDesk(roles, context.bus, context.topics, core.counters)
+    return AgentComponent(core, desk, roles, own.path)
+
+
+def _legacy_listener(config: AgentConfig) -> tuple[Listener, ...]:
+    if not config.unix_socket_name:
+        return ()
+    return (Listener(Path(config.unix_socket_name), int(config.unix_socket_mode, 8), config.unix_socket_group),)
+
+
 def run_standalone(address: str, config_file: Path) -> int:
     """As the original: a socket, a configuration file, no Greengrass."""
     set_up_logging(os.environ.get("LINEWATCH_LOG_LEVEL", "INFO"))
@@ -101,6 +130,11 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     if given.a and given.c:
         return run_standalone(given.a, given.c)
+    if given.selfcheck:
+        sys.stdout.write(f"{selfcheck()}\n")
+        return ExitCode.OK
+    if given.command == "run":
+        return run_service(Service(NAME, AgentConfig, build_component, validate))
     parser.print_usage(sys.stderr)
     return 2
 

@@ -1,11 +1,14 @@
 """The agent's configuration."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 from linewatch_common.config import Config
 from linewatch_common.errors import ConfigError
 from msgspec import Meta
+
+from linewatch_agent.sockets import check_group, check_length
 
 # Never leaves the folder that it is put below.
 FOLDER_PREFIX_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$"
@@ -53,3 +56,6 @@ def validate(config: AgentConfig) -> None:
     ):
         if path and not path.startswith("/"):
             raise ConfigError(f"{key}: {path!r} is not an absolute path")
+    if config.unix_socket_name:
+        check_length(Path(config.unix_socket_name))
+        check_group(config.unix_socket_group)

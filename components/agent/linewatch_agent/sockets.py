@@ -1,5 +1,6 @@
 """Unix sockets by path: whether one can be bound, and who may use it."""
 
+import grp
 import os
 import shutil
 import socket
@@ -35,6 +36,15 @@ def check_length(path: Path) -> None:
         )
 
 
+def check_group(group: str) -> None:
+    """Raises ConfigError when there is no such group; "" is no group."""
+    try:
+        if group:
+            grp.getgrnam(group)
+    except KeyError as error:
+        raise ConfigError(f"UnixSocketGroup: there is no group {group!r} on this machine") from error
+
+
 def make_free(path: Path) -> None:
     """Make `path` ready to be bound: a stale socket is removed.
 
@@ -56,12 +66,11 @@ def make_free(path: Path) -> None:
 
 def set_access(listener: Listener) -> None:
     """Give a bound socket its group and mode. Raises ConfigError."""
+    check_group(listener.group)
     try:
         if listener.group:
             shutil.chown(listener.path, group=listener.group)
         listener.path.chmod(listener.mode)
-    except LookupError as error:
-        raise ConfigError(f"socket {listener.path}: there is no group {listener.group!r} on this machine") from error
     except OSError as error:
         raise ConfigError(f"socket {listener.path}: cannot set group and mode: {error.strerror}") from error
 

@@ -1,0 +1,322 @@
+"""Which model serves which role: offers, activation, restoring, withdrawal, retirement. No bus and no threads here.
+
+The running model of a role is touched only after its successor is copied, verified, loaded, proved and written down as active.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from linewatch_common.errors import CorruptStateError, InputError, PackageError, StorageError
+from linewatch_common.logs import capped
+from linewatch_common.messages.models import ModelActivated, ModelOffered, ModelProved, ModelRefused, ModelRetired
+from linewatch_common.messages.status import RoleStatus
+
+from linewatch_agent.active import ActiveFile, ActivePackage
+from linewatch_agent.counters import Counters
+from linewatch_agent.loading import LoadedModel
+from linewatch_agent.packages import PackageStore, StoredPackage
+from linewatch_agent.proof import Proof, prove
+from linewatch_agent.registry import Entry, ModelRegistry
+
+log = logging.getLogger(__name__)
+
+# Inspector switches between two frames; one that is away does not need the old model.
+REPLACED_SECONDS = 60.0
+MAX_REASON = 300
+
+
+@dataclass(slots=True)
+class _Active:
+    """`offered`: a model component stands behind it since our start. `withdrawn_at`: monotonic, when that one said that it goes."""
+
+    role: str
+    package: StoredPackage
+    model: LoadedModel
+    offered: bool
+    withdrawn_at: float | None = None
+
+    @property
+    def identifier(self) -> str:
+        return self.package.manifest.identifier
+
+
+@dataclass(frozen=True, slots=True)
+class _Replaced:
+    active: _Active
+    since: float
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoleSettings:
+    """`root`: the folder that holds the copies. `withdrawal_seconds`: how long a withdrawn model waits for a new offer."""
+
+    component: str
+    root: Path
+    latency_budget_ms: float
+    withdrawal_seconds: float
+
+
+@dataclass(slots=True)
+class _State:
+    active: dict[str, _Active] = field(default_factory=dict)
+    replaced: list[_Replaced] = field(default_factory=list)
+    problems: dict[str, str] = field(default_factory=dict)  # by role; "" for all of them
+
+
+class Roles:
+    """Changed by one thread; `statuses`, `orphaned` and `problems` may be asked by any."""
+
+    def __init__(
+        self,
+        registry: ModelRegistry,
+        store: PackageStore,
+        file: ActiveFile,
+        settings: RoleSettings,
+        counters: Counters,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._registry = registry
+        self._store = store
+        self._file = file
+        self._settings = settings
+        self._counters = counters
+        self._clock = clock
+        self._started = clock()
+        self._lock = threading.Lock()
+        self._state = _State()
+
+    def restore(self) -> None:
+        """Serve what was active before, from our own copies. A broken copy is refused with a line, and its role stays empty."""
+        try:
+            recorded = self._file.read()
+        except CorruptStateError as error:
+            # The model components offer again what they hold, so the line gets its models back without a person.
+            self._problem("", f"no role is restored: {error}")
+            return
+        for role, package in recorded.items():
+            try:
+                self._restore_one(role, package)
+            except (InputError, StorageError) as error:
+                self._problem(role, f"role {role}: {package.identifier} is not restored: {error}")
+        self._store.sweep([self._settings.root / package.folder for package in recorded.values()])
+
+    def answer(self, offer: ModelOffered) -> ModelProved | ModelActivated | ModelRefused:
+        """Prove (trial) or activate the offered package. What runs is not touched by one that is refused."""
+        try:
+            return self._prove(offer) if offer.trial else self._activate(offer)
+        except (InputError, StorageError) as error:
+            self._counters.add("models_refused")
+            log.error("model %s refused: %s", offer.identifier, error)  # noqa: TRY400 - the line says it all
+            return ModelRefused(
+                identifier=offer.identifier, nonce=offer.nonce, reason=capped(str(error), MAX_REASON - 1)
+            )
+
+    def withdrawn(self, message: ModelRetired) -> None:
+        """A model component stops: its model stays until a new offer, or until nobody offered it for long."""
+        active = self._state.active.get(message.role)
+        if active is None or active.identifier != message.identifier or message.by == self._settings.component:
+            return
+        active.withdrawn_at = self._clock()
+        log.info(
+            "model %s: its component %s went; it serves on for %.0f min without a new offer",
+            message.identifier,
+            capped(message.by),
+            self._settings.withdrawal_seconds / 60,
+        )
+
+    def retire_due(self, in_use: Collection[str] | None, heard_at: float) -> list[ModelRetired]:
+        """Drop what nobody needs any more.
+
+        `in_use`: the identifiers that Inspector named in its last heartbeat, heard at `heard_at` (monotonic); None without Inspector.
+        """
+        retired = list(self._retire_replaced(in_use, heard_at))
+        retired += self._retire_withdrawn()
+        self._counters.add("models_retired", len(retired))
+        return retired
+
+    def statuses(self) -> dict[str, RoleStatus]:
+        """Each role's model, for the heartbeat."""
+        with self._lock:
+            return {role: _status(active) for role, active in self._state.active.items()}
+
+    def orphaned(self) -> list[str]:
+        """Active since our start without any offer, for longer than a withdrawn model would have."""
+        if self._clock() - self._started < self._settings.withdrawal_seconds:
+            return []
+        with self._lock:
+            return sorted(active.identifier for active in self._state.active.values() if not active.offered)
+
+    def problems(self) -> str:
+        """What could not be restored and has no successor yet; empty when all is well."""
+        with self._lock:
+            return "; ".join(self._state.problems.values())
+
+    def _restore_one(self, role: str, recorded: ActivePackage) -> None:
+        package = self._store.verified(self._settings.root / recorded.folder, recorded.manifest_digest)
+        if package.manifest.role != role:
+            raise PackageError(f"its manifest says role {package.manifest.role!r}")
+        model = self._registry.load_aside(package.folder, str(package.folder))
+        self._serve(_Active(role, package, model, offered=False))
+        log.info("role %s: %s restored from our own copy", role, recorded.identifier)
+
+    def _prove(self, offer: ModelOffered) -> ModelProved:
+        package = self._taken(offer)
+        try:
+            _, proof = self._loaded_and_proved(package)
+        finally:
+            if package.fresh:
+                self._store.drop(package.folder)
+        log.info("model %s proved: %.1f ms, %d golden pictures", offer.identifier, proof.latency_ms, proof.samples)
+        return ModelProved(
+            identifier=offer.identifier,
+            manifest_digest=offer.manifest_digest,
+            nonce=offer.nonce,
+            latency_ms=round(proof.latency_ms, 3),
+            golden_samples=proof.samples,
+        )
+
+    def _activate(self, offer: ModelOffered) -> ModelActivated:
+        before = self._state.active.get(offer.role)
+        if before is not None and _is_same(before, offer):
+            before.offered, before.withdrawn_at = True, None
+            return _activated(offer, None)
+        package = self._taken(offer)
+        try:
+            model, proof = self._loaded_and_proved(package)
+            self._write_down(offer.role, package)
+        except BaseException:
+            if package.fresh:
+                self._store.drop(package.folder)
+            raise
+        self._serve(_Active(offer.role, package, model, offered=True))
+        replaced = None if before is None else self._replace(before, offer.identifier)
+        self._counters.add("models_activated")
+        log.info(
+            "role %s: %s is active (%.1f ms, %d golden pictures), replaced %s",
+            offer.role,
+            offer.identifier,
+            proof.latency_ms,
+            proof.samples,
+            replaced or "nothing",
+        )
+        return _activated(offer, replaced)
+
+    def _taken(self, offer: ModelOffered) -> StoredPackage:
+        package = self._store.take(Path(offer.folder), offer.manifest_digest)
+        manifest = package.manifest
+        if (manifest.identifier, manifest.role) != (offer.identifier, offer.role):
+            raise PackageError(
+                f"offered as {offer.identifier} for the role {offer.role}, but its manifest says {manifest.identifier} "
+                f"for the role {manifest.role}"
+            )
+        return package
+
+    def _loaded_and_proved(self, package: StoredPackage) -> tuple[LoadedModel, Proof]:
+        model = self._registry.load_aside(package.folder, str(package.folder))
+        return model, prove(model.net, package.folder, package.manifest, self._settings.latency_budget_ms)
+
+    def _write_down(self, role: str, package: StoredPackage | None) -> None:
+        """Make durable that `package` serves `role` (None: nothing does). Raises StorageError."""
+        packages = {name: active.package for name, active in self._state.active.items() if name != role}
+        if package is not None:
+            packages[role] = package
+        root = self._settings.root
+        self._file.write(
+            {
+                name: ActivePackage(
+                    identifier=kept.manifest.identifier,
+                    manifest_digest=kept.digest,
+                    folder=kept.folder.relative_to(root).as_posix(),
+                )
+                for name, kept in packages.items()
+            }
+        )
+
+    def _serve(self, active: _Active) -> None:
+        self._registry.put(Entry(active.identifier, active.model, active.role))
+        state = self._state
+        with self._lock:
+            state.active[active.role] = active
+            state.problems.pop(active.role, None)
+            state.problems.pop("", None)
+            # Back in service, it must not be dropped for having been replaced once.
+            state.replaced = [old for old in state.replaced if old.active.package.folder != active.package.folder]
+
+    def _replace(self, before: _Active, by: str) -> str | None:
+        self._state.replaced.append(_Replaced(before, self._clock(), by))
+        return before.identifier if before.identifier != by else None
+
+    def _retire_replaced(self, in_use: Collection[str] | None, heard_at: float) -> Iterator[ModelRetired]:
+        for old in list(self._state.replaced):
+            unnamed = in_use is not None and heard_at > old.since and old.active.identifier not in in_use
+            if unnamed or self._clock() - old.since > REPLACED_SECONDS:
+                self._state.replaced.remove(old)
+                self._store.drop(old.active.package.folder)
+                if self._drop_from_memory(old.active):
+                    yield self._retired(old.active, f"replaced by {old.by}")
+
+    def _retire_withdrawn(self) -> Iterator[ModelRetired]:
+        for active in list(self._state.active.values()):
+            patience = self._settings.withdrawal_seconds
+            if active.withdrawn_at is None or self._clock() - active.withdrawn_at < patience:
+                continue
+            try:
+                self._write_down(active.role, None)
+            except StorageError as error:
+                log.warning("model %s is withdrawn but stays: %s", active.identifier, error)
+                active.withdrawn_at = self._clock()  # try again after the same time
+                continue
+            with self._lock:
+                del self._state.active[active.role]
+            self._drop_from_memory(active)
+            self._store.drop(active.package.folder)
+            yield self._retired(active, f"withdrawn, and not offered again for {patience / 60:.0f} min")
+
+    def _drop_from_memory(self, active: _Active) -> bool:
+        """False when the name serves another package by now."""
+        served = {entry.name: entry.model for entry in self._registry.all()}
+        if served.get(active.identifier) is not active.model:
+            return False
+        self._registry.remove(active.identifier)
+        return True
+
+    def _retired(self, active: _Active, reason: str) -> ModelRetired:
+        log.info("model %s retired: %s", active.identifier, reason)
+        return ModelRetired(
+            identifier=active.identifier, role=active.role, by=self._settings.component, reason=reason[:MAX_REASON]
+        )
+
+    def _problem(self, role: str, problem: str) -> None:
+        log.error("%s", problem)
+        with self._lock:
+            self._state.problems[role] = problem
+
+
+def _is_same(active: _Active, offer: ModelOffered) -> bool:
+    return (active.identifier, active.package.digest) == (offer.identifier, offer.manifest_digest)
+
+
+def _activated(offer: ModelOffered, replaced: str | None) -> ModelActivated:
+    return ModelActivated(
+        identifier=offer.identifier,
+        role=offer.role,
+        version=offer.version,
+        manifest_digest=offer.manifest_digest,
+        nonce=offer.nonce,
+        replaced=replaced,
+    )
+
+
+def _status(active: _Active) -> RoleStatus:
+    return RoleStatus(
+        identifier=active.identifier,
+        version=active.package.manifest.version,
+        folder=str(active.package.folder),
+        manifest_digest=active.package.digest,
+    )
