@@ -31,7 +31,7 @@ SUBSCRIBES = {
     "com.linewatch.Camera": {"status", "commands"},
     "com.linewatch.EdgeAgent": {"models", "status"},
     "com.linewatch.Inspector": {"frames", "status", "commands"},
-    "com.linewatch.Dashboard": {"frames", "verdicts", "alerts", "models", "status", "command_results"},
+    "com.linewatch.Dashboard": {"verdicts", "alerts", "models", "status", "command_results"},
     "com.linewatch.model.SurfaceClassifier": {"models", "status"},
     "com.linewatch.model.SurfaceSegmenter": {"models", "status"},
 }
