@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -65,17 +66,19 @@ def _up(options: argparse.Namespace) -> int:
     from localcore.options import read_options  # noqa: PLC0415 - asyncio and the core are not needed for --help
 
     core_options = read_options(options)
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S"
-    )
+    _log_to_stdout()
     from localcore.daemon import serve  # noqa: PLC0415
 
     serve(core_options)
     return 0
 
 
-def _command(name: str) -> "CommandRunner":
-    return CommandRunner(name)
+def _log_to_stdout() -> None:
+    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)-7s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 class CommandRunner:
@@ -168,14 +171,14 @@ def _add_deployment(groups: Groups) -> None:
     create.add_argument(
         "--timeout", type=float, default=600.0, metavar="S", help="with --wait: give up after S s (default: 600)"
     )
-    create.set_defaults(run=_command("deployment_create"))
+    create.set_defaults(run=CommandRunner("deployment_create"))
     status = commands.add_parser("status", help="how a deployment stands")
     status.add_argument("-i", "--deploymentId", required=True, metavar="ID")
     status.add_argument("--json", action="store_true", help="for programs")
-    status.set_defaults(run=_command("deployment_status"))
+    status.set_defaults(run=CommandRunner("deployment_status"))
     listing = commands.add_parser("list", help="all deployments, newest first")
     listing.add_argument("--json", action="store_true", help="for programs")
-    listing.set_defaults(run=_command("deployment_list"))
+    listing.set_defaults(run=CommandRunner("deployment_list"))
 
 
 def _add_component(groups: Groups) -> None:
@@ -184,18 +187,18 @@ def _add_component(groups: Groups) -> None:
     )
     listing = commands.add_parser("list", help="all components with state, pid and memory")
     listing.add_argument("--json", action="store_true", help="for programs")
-    listing.set_defaults(run=_command("component_list"))
+    listing.set_defaults(run=CommandRunner("component_list"))
     details = commands.add_parser("details", help="one component with its configuration")
     details.add_argument("--json", action="store_true", help="for programs")
-    details.set_defaults(run=_command("component_details"))
+    details.set_defaults(run=CommandRunner("component_details"))
     restart = commands.add_parser("restart", help="restart a component")
-    restart.set_defaults(run=_command("component_restart"))
+    restart.set_defaults(run=CommandRunner("component_restart"))
     stop = commands.add_parser("stop", help="stop a component until it is restarted")
-    stop.set_defaults(run=_command("component_stop"))
+    stop.set_defaults(run=CommandRunner("component_stop"))
     reset = commands.add_parser(
         "reset", help="forget a component's errors and restarts, as `systemctl reset-failed` does"
     )
-    reset.set_defaults(run=_command("component_reset"))
+    reset.set_defaults(run=CommandRunner("component_reset"))
     for parser in (details, restart, stop, reset):
         parser.add_argument("-n", "--name", "--names", required=True, metavar="N", help="the component's name")
 
@@ -211,11 +214,11 @@ def _add_pubsub(groups: Groups) -> None:
         "--timeout", type=float, metavar="S", help="end after S s; exit code 1 when --count was not reached"
     )
     sub.add_argument("--json", action="store_true", help="one JSON object a line, for programs")
-    sub.set_defaults(run=_command("pubsub_sub"))
+    sub.set_defaults(run=CommandRunner("pubsub_sub"))
     pub = commands.add_parser("pub", help="publish one message")
     pub.add_argument("-t", "--topic", required=True, metavar="T")
     pub.add_argument("-m", "--message", required=True, metavar="M", help="the payload, sent as UTF-8")
-    pub.set_defaults(run=_command("pubsub_pub"))
+    pub.set_defaults(run=CommandRunner("pubsub_pub"))
 
 
 def _add_logs(groups: Groups) -> None:
@@ -223,4 +226,4 @@ def _add_logs(groups: Groups) -> None:
     logs.add_argument("-n", "--name", required=True, metavar="N", help="the component's name")
     logs.add_argument("--lines", type=int, default=200, metavar="K", help="the last K lines (default: 200)")
     logs.add_argument("--follow", "-f", action="store_true", help="go on with new lines until Ctrl-C")
-    logs.set_defaults(run=_command("logs"))
+    logs.set_defaults(run=CommandRunner("logs"))

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 
-_GRACE_S = 5.0  # for components to save their state; a killed core cannot ask for more
+GRACE_S = 5.0  # for components to save their state; a killed core cannot ask for more
 _POLL_S = 0.05
 
 
@@ -25,7 +25,7 @@ def _signal_group(group: int, number: int) -> bool:
 def end_groups(groups: set[int]) -> None:
     """SIGTERM, then SIGKILL after the grace."""
     left = {group for group in groups if _signal_group(group, signal.SIGTERM)}
-    deadline = time.monotonic() + _GRACE_S
+    deadline = time.monotonic() + GRACE_S
     while left and time.monotonic() < deadline:
         time.sleep(_POLL_S)
         left = {group for group in left if _signal_group(group, 0)}

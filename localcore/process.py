@@ -58,7 +58,7 @@ class Guard:
             return
         self._process.stdin.close()
         try:
-            self._process.wait(timeout=guard_module._GRACE_S + _KILL_TIMEOUT_S)
+            self._process.wait(timeout=guard_module.GRACE_S + _KILL_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

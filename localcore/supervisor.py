@@ -149,16 +149,16 @@ class Supervisor:
                 reason = f"stopped because its HARD dependency {unit.name} failed; lite does not restart it"
             else:
                 reason = f"waits for its HARD dependency {unit.name}"
-                self._waiting.setdefault(unit.name, set()).add(dependent.name)
             dependent.note(reason)
             await dependent.stop(reason)
+            if not self._runtime.is_lite:
+                self._waiting.setdefault(unit.name, set()).add(dependent.name)
         if unit.state == State.RUNNING:  # it was back before its dependents had stopped
             self._start_waiting(unit.name)
 
     def _start_waiting(self, name: str) -> None:
-        for dependent in sorted(self._waiting.pop(name, set())):
-            if dependent in self.units:
-                self.units[dependent].start()
+        for dependent in self.in_order(self._waiting.pop(name, set())):
+            dependent.start()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(self._logged(work))

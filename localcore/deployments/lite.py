@@ -8,7 +8,7 @@ from localcore.deployments.model import Plan
 from localcore.deployments.steps import Workshop
 from localcore.errors import DeploymentError
 from localcore.state import Placement
-from localcore.unit import Unit
+from localcore.unit import State, Unit
 
 FAILED_STATUS = "FAILED_ROLLBACK_NOT_REQUESTED"
 
@@ -61,4 +61,16 @@ async def restore(workshop: Workshop) -> None:
         unit.restore(placed.placement)
     for unit in workshop.supervisor.in_order():
         if workshop.state.placed[unit.name].placement == Placement.ACTIVE:
-            unit.start()
+            dead = _dead_dependency(workshop, unit)
+            if dead is None:
+                unit.start()
+            else:
+                unit.mark(State.FINISHED, f"not started because its HARD dependency {dead} does not come back")
+
+
+def _dead_dependency(workshop: Workshop, unit: Unit) -> str | None:
+    for name, dependency in unit.recipe.dependencies.items():
+        needed = workshop.supervisor.units.get(name)
+        if dependency.kind == "HARD" and needed is not None and not needed.is_active and "run" in needed.recipe.steps:
+            return name
+    return None
