@@ -1,8 +1,10 @@
 """From a plan to a package: data, training, export, operating point, figures, golden set."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+from linewatch_common.errors import InputError
 from linewatch_common.manifest import Manifest, OutputTensor, Thresholds
 from numpy.typing import NDArray
 from torch import nn
@@ -16,15 +18,24 @@ from model_build.samples.package import MODEL_FILE, Result, write_package
 from model_build.samples.plan import Plan
 from model_build.samples.train import train_classifier, train_segmenter
 
+GOLDEN_MARGIN = 0.1  # a golden score lies at least this far from both thresholds, so tolerance cannot turn a decision
+
 
 def build(plan: Plan, folder: Path) -> Manifest:
-    """Train the plan's model and write its package to `folder`."""
+    """Train the plan's model and put its package in the place of `folder`: the old one stays until the new one is good."""
     splits = {name: _generated(split, plan) for name, split in plan.splits.items()}
     graph = _trained(plan, splits)
-    folder.mkdir(parents=True, exist_ok=True)
-    preparation, name = plan.preparation, "score" if plan.role == "classifier" else "mask"
-    export(graph, preparation.height, preparation.width, name, folder / MODEL_FILE)
-    return write_package(folder, _judged(plan, splits, folder / MODEL_FILE))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    preparation, output = plan.preparation, "score" if plan.role == "classifier" else "mask"
+    with TemporaryDirectory(dir=folder.parent, prefix=".new-") as place:
+        new = Path(place) / plan.name
+        new.mkdir()
+        export(graph, preparation.height, preparation.width, output, new / MODEL_FILE)
+        manifest = write_package(new, _judged(plan, splits, new / MODEL_FILE))
+        if folder.exists():
+            folder.rename(Path(place) / "old")
+        new.rename(folder)
+    return manifest
 
 
 def _generated(split: Split, plan: Plan) -> Prepared:
@@ -80,27 +91,35 @@ def _judged_segmenter(plan: Plan, splits: dict[str, Prepared], model: Path) -> R
 
 
 def _golden_scores(labels: NDArray[np.bool_], scores: evaluate.Scores, low: float, high: float) -> NDArray[np.int64]:
-    """Rightly judged pictures that lie well away from both thresholds, half of them defective."""
+    """Rightly judged pictures whose scores lie well away from both thresholds, half of them defective."""
     margin = np.minimum(np.abs(scores - low), np.abs(scores - high))
     right = (labels & (scores >= high)) | (~labels & (scores < low))
-    order = np.argsort(-np.where(right, margin, -1), kind="stable")
-    good, bad = order[~labels[order]], order[labels[order]]
-    # Not the extremes alone: a golden set of saturated scores would hide a broken runtime.
-    return np.concatenate([_spread(good, right), _spread(bad, right)])
+    order = np.argsort(-margin, kind="stable")
+    usable = order[(right & (margin >= GOLDEN_MARGIN))[order]]
+    return np.concatenate([_spread(usable[~labels[usable]]), _spread(usable[labels[usable]])])
 
 
-def _spread(order: NDArray[np.int64], right: NDArray[np.bool_]) -> NDArray[np.int64]:
-    usable = order[right[order]]
-    return usable[[0, len(usable) // 2, int(len(usable) * 0.8)]]
+def _spread(order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The first, a middle and the last: saturated scores alone would hide a broken runtime."""
+    if not order.size:
+        raise InputError("no picture is judged clearly enough for a golden set: the model has learnt nothing")
+    return order[[0, len(order) // 2, len(order) - 1]]
 
 
 def _golden_masks(data: Prepared, masks: NDArray[np.uint8], pixel: float) -> NDArray[np.int64]:
-    """A good picture, and of each kind the one whose mask changes least when the threshold moves by a tenth."""
+    """A good picture, and of each kind, rightly named, the one whose mask changes least with the threshold."""
     value, cut = masks.max(axis=1), pixel * 255
     lax, strict = (value >= cut * 0.9).sum(axis=(1, 2)), (value >= cut * 1.1).sum(axis=(1, 2))
     stable = strict / np.maximum(1, lax)
+    named = np.array([_kind(mask, cut) for mask in masks])
     picks = [int(np.flatnonzero(~data.labels & (lax == 0))[0])]
     for kind in range(1, masks.shape[1] + 1):
-        only = (data.masks == kind).any(axis=(1, 2)) & ~((data.masks > 0) & (data.masks != kind)).any(axis=(1, 2))
+        only = ~((data.masks > 0) & (data.masks != kind)).any(axis=(1, 2)) & data.labels & (named == kind)
         picks.append(int(np.argmax(np.where(only, stable, -1))))
     return np.array(picks)
+
+
+def _kind(mask: NDArray[np.uint8], cut: float) -> int:
+    """The kind, from 1, with the largest sum over the defective cells of a mask (kinds, H, W); 0 without any."""
+    defective = mask.max(axis=0) >= cut
+    return int(mask[:, defective].sum(axis=1, dtype=np.int64).argmax()) + 1 if defective.any() else 0

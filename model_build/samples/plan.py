@@ -50,7 +50,7 @@ CLASSIFIER = Plan(
     role="classifier",
     labels=("normal", "anomalous"),
     preparation=Preparation(width=224, height=224, resize="squash"),
-    splits=_splits(4000),
+    splits=_splits(3000),
     course=Course(seed=7, epochs=7, batch=16, rate=3e-3),
 )
 SEGMENTER = Plan(
@@ -58,6 +58,6 @@ SEGMENTER = Plan(
     role="segmenter",
     labels=KINDS,
     preparation=Preparation(width=320, height=240, resize="squash"),
-    splits=_splits(4000),
-    course=Course(seed=7, epochs=7, batch=16, rate=4e-3),
+    splits=_splits(3000),
+    course=Course(seed=7, epochs=9, batch=16, rate=3e-3),
 )
