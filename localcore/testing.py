@@ -60,14 +60,21 @@ class RunningCore:
             raise CoreStartError("the core is not started")
         return self._process.pid
 
+    @property
+    def exit_code(self) -> int | None:
+        """The daemon's exit code when it has ended by itself, else None."""
+        return None if self._process is None else self._process.poll()
+
     def start(self) -> None:
         """Start the daemon and wait until it answers. Raises CoreStartError with its output."""
         with self._output.open("ab") as output:
+            # A session of its own: Ctrl-C reaches whoever started it, and that one stops the core in order.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "localcore", "--root", str(self.root), "up", *self._arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not self.layout.cli_token.exists():

@@ -17,8 +17,9 @@ from typing import Any, Self
 from linewatch_common.errors import LinewatchError
 from linewatch_common.files import MAX_SOCKET_PATH_BYTES
 
-from localcore.client import Component, LocalCore
+from localcore.client import Component
 from localcore.memory import pss_bytes
+from localcore.testing import RunningCore
 from tools.line.records import Records
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,9 +36,7 @@ COMPONENTS = (
 STATION = "line1"
 # The longest socket path below a core's root.
 LONGEST_SOCKET = "/work/com.linewatch.EdgeAgent/agent.sock"
-CORE_START_SECONDS = 30.0  # starts in well under a second; a busy machine may take many
 DEPLOY_SECONDS = 300.0  # unpacks about 250 MB on a slow disk
-CORE_STOP_SECONDS = 30.0  # components have 15 s to stop
 
 
 class LineError(LinewatchError):
@@ -84,16 +83,16 @@ class Line:
         self.settings = settings
         self.root = short_root(state)
         self.shared_memory = Path("/dev/shm") / f"linewatch-{os.getpid()}-{abs(hash(self.root)) % 10_000}"  # noqa: S108
-        self.core = LocalCore(self.root)
+        self._daemon = RunningCore(self.root, ["--like", settings.like, "--max-errors", str(settings.max_errors)])
+        self.core = self._daemon.client
         self.records = Records(self.root / "work/com.linewatch.Inspector/ledger.db", self.shared_memory, STATION)
-        self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         shutil.rmtree(self.root, ignore_errors=True)
         self.root.mkdir(parents=True, mode=0o700)
         self.shared_memory.mkdir(mode=0o700)
         try:
-            self._start_core()
+            self._daemon.start()
         except BaseException:
             self._take_down()
             raise
@@ -145,8 +144,8 @@ class Line:
 
     def check_core(self) -> None:
         """Raises LineError when the core is no longer running."""
-        if self._process is not None and self._process.poll() is not None:
-            raise LineError(f"the core ended with exit code {self._process.returncode}\n{self._core_log()}")
+        if self._daemon.exit_code is not None:
+            raise LineError(f"the core ended with exit code {self._daemon.exit_code}\n{self._daemon.output()[-2000:]}")
 
     def last_lines(self, count: int = 6) -> str:
         """The last log lines of every component that is not well."""
@@ -158,42 +157,9 @@ class Line:
                 parts.append("\n".join([f"{component.name} is {component.state}: {component.reason}", *lines]))
         return "\n".join(parts)
 
-    def _start_core(self) -> None:
-        command = [sys.executable, "-m", "localcore", "--root", str(self.root), "up", "--like", self.settings.like]
-        command += ["--max-errors", str(self.settings.max_errors)]
-        with (self.root / "core.log").open("wb") as log:
-            # A session of its own: Ctrl-C reaches us, and we stop the core in order.
-            self._process = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self.wait_for(self._core_answers, CORE_START_SECONDS, "the core's start")
-
-    def _core_answers(self) -> bool:
-        try:
-            self.core.about()
-        except LinewatchError:
-            return False
-        return True
-
     def _take_down(self) -> None:
-        self.core.close()
-        process, self._process = self._process, None
-        if process is not None and process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(CORE_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        self._daemon.stop()
         shutil.rmtree(self.shared_memory, ignore_errors=True)
-
-    def _core_log(self) -> str:
-        return "\n".join((self.root / "core.log").read_text(errors="replace").splitlines()[-10:])
 
 
 def short_root(state: Path) -> Path:
