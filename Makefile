@@ -80,3 +80,5 @@ lock: $(VENV)/.dev ## resolve every dependency group again into locks/
 
 clean: ## remove what was built, keep the caches
 	@rm -rf greengrass-build build
+
+include model_build/train.mk
