@@ -45,8 +45,9 @@ class Status:
 class HeartbeatPublisher:
     """Publishes one component's heartbeat, and finds out by its echo that the subscriptions have died."""
 
-    def __init__(self, component: str, bus: LocalBus, topics: Topics) -> None:
+    def __init__(self, component: str, bus: LocalBus, topics: Topics, version: str = __version__) -> None:
         self._component = component
+        self._version = version
         self._bus = bus
         self._topics = topics
         self._started_at = utc_now()
@@ -78,7 +79,7 @@ class HeartbeatPublisher:
         return Heartbeat(
             component=self._component,
             station=self._topics.station,
-            version=__version__,
+            version=self._version,
             state=state,
             at=utc_now(),
             started_at=self._started_at,

@@ -23,6 +23,8 @@ def set_up_logging(level: str = "INFO") -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(_OneLine())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    # The client logs each link by its memory address; the bus says the same in words.
+    logging.getLogger("awsiot").setLevel(logging.WARNING)
 
 
 def capped(text: str, length: int = 200) -> str:

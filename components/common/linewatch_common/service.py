@@ -148,9 +148,10 @@ class _Run:
         )
         component = self._service.build(config, context)
         self._bus.watch_configuration(self._wakeups.configuration_changed)
-        heartbeat = HeartbeatPublisher(self._service.name, self._bus, topics)
+        version = self._environ.get("LINEWATCH_VERSION", __version__)  # the component's, told by the launcher
+        heartbeat = HeartbeatPublisher(self._service.name, self._bus, topics, version)
         heartbeat.watch_own()
-        log.info("%s %s starts on station %s", self._service.name, __version__, config.station)
+        log.info("%s %s starts on station %s", self._service.name, version, config.station)
         component.start()
         try:
             changed = self._beat_until_told(component, heartbeat, config)
