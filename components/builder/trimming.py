@@ -7,17 +7,16 @@ test folders, example pictures' classifiers, the cloud services that nothing cal
 from pathlib import PurePosixPath
 
 _RECORDS = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json"})
-_SUFFIXES = frozenset({".pyc", ".pyi", ".pyx", ".pxd", ".h", ".hpp", ".a", ".cmake", ".lock"})
-_FOLDERS = (
-    "bin",
-    "boto3/examples",
+_SUFFIXES = frozenset({".pyc", ".pyi", ".pyx", ".pxd", ".h", ".hpp", ".a", ".cmake"})
+_STARTS = (
+    "bin/",
+    "boto3/examples/",
     "cv2/data/haarcascade",
     "cv2/data/lbpcascade",
-    "numpy/_core/include",
-    "numpy/f2py",
-    "openvino/cmake",
-    "openvino/include",
-    "openvino_telemetry",  # sends usage data when it is there; OpenVINO has its own stand-in when it is not
+    "numpy/_core/include/",
+    "openvino/cmake/",
+    "openvino/include/",
+    "openvino_telemetry/",  # sends usage data when it is there; OpenVINO has its own stand-in when it is not
 )
 # The agent talks to S3; STS is for credentials by an assumed role. The other four hundred services are 20 MB.
 _CLOUD_SERVICES = frozenset({"s3", "sts"})
@@ -25,20 +24,15 @@ _CLOUD_SERVICES = frozenset({"s3", "sts"})
 
 def is_kept(path: PurePosixPath) -> bool:
     """True when the file, named from the folder that the wheels were unpacked into, goes into the artefact."""
-    if "__pycache__" in path.parts or path.suffix in _SUFFIXES:
+    if "__pycache__" in path.parts or path.parts[0].startswith(".") or path.suffix in _SUFFIXES:
         return False
     if path.parts[0].endswith(".dist-info") and path.name in _RECORDS:
         return False
     if path.parts[0] == "numpy" and "tests" in path.parts:
         return False
-    if any(_is_below(path, folder) for folder in _FOLDERS):
+    if path.as_posix().startswith(_STARTS):
         return False
     return not _is_other_cloud_service(path)
-
-
-def _is_below(path: PurePosixPath, start: str) -> bool:
-    text = path.as_posix()
-    return text.startswith(start + "/") or ("cascade" in start and text.startswith(start))
 
 
 def _is_other_cloud_service(path: PurePosixPath) -> bool:
