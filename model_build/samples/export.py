@@ -7,8 +7,9 @@ import onnx
 import torch
 from torch import nn
 
+from model_build.samples.plan import INPUT
+
 OPSET = 17
-INPUT = "picture"
 
 
 def export(graph: nn.Module, height: int, width: int, output: str, path: Path) -> None:

@@ -4,7 +4,6 @@ import hashlib
 import tomllib
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 
 import linewatch_vision
@@ -29,11 +28,18 @@ from numpy.typing import NDArray
 
 import model_build.samples
 from model_build.samples.data import Prepared
-from model_build.samples.export import INPUT
-from model_build.samples.plan import LICENCE, SOURCE, VERSION, Plan
+from model_build.samples.plan import INPUT, LICENCE, SOURCE, VERSION, Plan
 
 MODEL_FILE = "model.onnx"
 GOLDEN_FILE = "golden/golden.npz"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What made the weights, taken before the training began: the code's digest, the versions of the frameworks."""
+
+    code_digest: str
+    frameworks: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ class Result:
     golden_outputs: NDArray[np.generic]
 
 
-def write_package(folder: Path, result: Result) -> Manifest:
+def write_package(folder: Path, result: Result, origin: Origin) -> Manifest:
     """Complete the package in `folder`, where the weights already lie, and check it as a device would."""
     golden = folder / GOLDEN_FILE
     golden.parent.mkdir(exist_ok=True)
@@ -59,7 +65,7 @@ def write_package(folder: Path, result: Result) -> Manifest:
         f"output.{result.output.name}": result.golden_outputs[:, None],
     }
     np.savez_compressed(golden, **arrays)  # type: ignore[arg-type]  # numpy's stub mistakes the names for its options
-    manifest = _manifest(folder, result)
+    manifest = _manifest(folder, result, origin)
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
     (folder / MANIFEST_FILE).write_bytes(text)
     verify_files(folder, load_manifest(folder))
@@ -76,7 +82,7 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-def _manifest(folder: Path, result: Result) -> Manifest:
+def _manifest(folder: Path, result: Result, origin: Origin) -> Manifest:
     plan = result.plan
     shape = (1, plan.preparation.height, plan.preparation.width, 3)
     return Manifest(
@@ -92,7 +98,7 @@ def _manifest(folder: Path, result: Result) -> Manifest:
         preparation=plan.preparation,
         thresholds=result.thresholds,
         metrics=result.metrics,
-        provenance=_provenance(result),
+        provenance=_provenance(result, origin),
         golden=Golden(file=GOLDEN_FILE, pictures=len(result.golden_pictures), tolerances=Tolerances()),
         files={name: file_sha256(folder / name) for name in (GOLDEN_FILE, MODEL_FILE)},
     )
@@ -103,7 +109,7 @@ def _project_version() -> str:
     return str(tomllib.loads(text)["project"]["version"])
 
 
-def _provenance(result: Result) -> Provenance:
+def _provenance(result: Result, origin: Origin) -> Provenance:
     splits = result.plan.splits
     return Provenance(
         data=Data(
@@ -114,10 +120,8 @@ def _provenance(result: Result) -> Provenance:
         ),
         seed=result.plan.course.seed,
         code_version=f"linewatch {_project_version()}",
-        code_digest=code_digest(),
+        code_digest=origin.code_digest,
         trained_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        frameworks={
-            name: metadata.version(name) for name in ("numpy", "onnx", "onnxruntime", "opencv-python-headless", "torch")
-        },
+        frameworks=origin.frameworks,
         licence=LICENCE,
     )

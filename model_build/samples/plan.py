@@ -8,6 +8,7 @@ from model_build.samples.data import Split
 from model_build.samples.generator import KINDS
 
 VERSION = "1.0.0"
+INPUT = "picture"  # the name of the input tensor
 SOURCE = "generated: model_build.samples (textured surfaces; scratches, cracks, spots, inclusions)"
 LICENCE = "the project's own; trained on generated pictures only"
 DEMO_SEED = 4001

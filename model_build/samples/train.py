@@ -91,10 +91,12 @@ def augmented(pictures: Tensor, masks: Tensor, rng: np.random.Generator) -> tupl
     gain = _random(rng, 0.75, 1.25, (count, 1, 1, 1)) * _random(rng, 0.93, 1.07, (count, 3, 1, 1))
     shift = _random(rng, -0.12, 0.12, (count, 1, 1, 1))
     noise = torch.from_numpy(rng.standard_normal(planes.shape, dtype=np.float32)) * float(rng.uniform(0, 0.015))
-    return ((planes + noise) * gain + shift).clamp(0, 1), masks
+    changed = ((planes + noise) * gain + shift).clamp(0, 1)
+    return changed.contiguous(memory_format=torch.channels_last), masks  # a fifth faster on a processor
 
 
 def _run(net: nn.Module, loss: Loss, judge: Callable[[], float], count: int, course: Course) -> list[float]:
+    net.to(memory_format=torch.channels_last)
     rng = np.random.default_rng(course.seed)
     steps = course.epochs * (count // course.batch)
     optimizer = torch.optim.AdamW(net.parameters(), lr=course.rate, weight_decay=1e-2)
@@ -122,7 +124,7 @@ def _run(net: nn.Module, loss: Loss, judge: Callable[[], float], count: int, cou
 def _seed(seed: int) -> None:
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True)
-    torch.set_num_threads(2)  # the order of sums, and so the weights, depends on it
+    torch.set_num_threads(1)  # the order of sums, and so the weights, depends on it; two trainings run side by side
 
 
 def _random(rng: np.random.Generator, low: float, high: float, shape: tuple[int, ...]) -> Tensor:
