@@ -27,6 +27,12 @@ ANSWER_SECONDS = 5.0
 GIVE_UP_SECONDS = 60.0
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
+# A core that closes the connection instead of answering so often in a row refuses the token, and is not just starting.
+HANDSHAKES_REFUSED = 5
+
+
+class _HandshakeClosedError(BusUnavailableError):
+    """The core took the connection and closed it without a word."""
 
 
 class _Watcher(LifecycleHandler):  # type: ignore[misc]  # awsiot ships no types
@@ -138,7 +144,9 @@ class GreengrassBus:
         except AccessDeniedError as error:
             raise DeadTokenError("the Greengrass core refuses this process's token") from error
         except (RuntimeError, OSError, AwsCrtError, concurrent.futures.TimeoutError) as error:
-            raise BusUnavailableError(f"no Greengrass core at {self._socket_path}: {_reason(error)}") from error
+            closed = getattr(error, "name", "") == "AWS_IO_SOCKET_CLOSED"
+            kind = _HandshakeClosedError if closed else BusUnavailableError
+            raise kind(f"no Greengrass core at {self._socket_path}: {_reason(error)}") from error
         # executor=None keeps the order of messages; handlers promise not to block.
         client = GreengrassCoreIPCClientV2(client=raw, executor=None)
         with self._lock:
@@ -210,6 +218,7 @@ class GreengrassBus:
     def _relink(self) -> None:
         give_up = time.monotonic() + GIVE_UP_SECONDS
         pause = FIRST_PAUSE_SECONDS
+        refused = 0
         while not self._closing:
             try:
                 self._link()
@@ -219,6 +228,10 @@ class GreengrassBus:
                 self._dead = str(error)
                 return
             except BusUnavailableError as error:
+                refused = refused + 1 if isinstance(error, _HandshakeClosedError) else 0
+                if refused >= HANDSHAKES_REFUSED:
+                    self._dead = "the Greengrass core refuses this process's token"
+                    return
                 if time.monotonic() > give_up:
                     self._dead = f"{error} for {GIVE_UP_SECONDS:.0f} s"
                     return
