@@ -3,7 +3,9 @@
 VENV_TRAIN := .venv-train
 PY_TRAIN := $(VENV_TRAIN)/bin/python
 
-.PHONY: train-samples demo-parts
+SAMPLES := SurfaceClassifier SurfaceSegmenter
+
+.PHONY: train-samples $(SAMPLES:%=train-%) demo-parts
 
 # pip, not uv: uv does not take torch's CPU wheel from a folder given by PIP_FIND_LINKS. Where pip does not find it,
 # name PyTorch's index: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make train-samples
@@ -16,10 +18,10 @@ $(VENV_TRAIN)/.ready: locks/train.txt locks/train-torch.txt
 	@touch $@
 
 train-samples: $(VENV_TRAIN)/.ready ## train both sample models and write their packages (about 10 minutes on 2 cores)
-	@$(MAKE) --no-print-directory --jobs 2 train-SurfaceClassifier train-SurfaceSegmenter
+	@$(MAKE) --no-print-directory --jobs 2 $(SAMPLES:%=train-%)
 
 # One thread each, side by side: as fast as one after the other, and the weights do not depend on the number of cores.
-train-%: $(VENV_TRAIN)/.ready
+$(SAMPLES:%=train-%): train-%: $(VENV_TRAIN)/.ready
 	@PYTHONPATH=$(CURDIR):$(CURDIR)/components/common $(PY_TRAIN) -m model_build.samples train --only $* --out components/models
 
 demo-parts: $(VENV)/.dev ## draw the demo's parts again
