@@ -179,7 +179,7 @@ class _Run:
         return False
 
     def _read_config(self) -> Any:
-        config, warnings = read_config(self._service.config_type, self._bus.configuration(), self._service.name)
+        config, warnings = read_config(self._service.config_type, self._bus.configuration(), "configuration")
         for warning in warnings:
             log.warning("%s", warning)
         self._service.validate(config)
