@@ -63,8 +63,8 @@ class Line:
             self._event = (*words, now)
 
     def add_verdict(self, verdict: Verdict) -> None:
-        """Remember a part that did not pass."""
-        if verdict.outcome is not Outcome.PASS:
+        """Remember a part that was not found good."""
+        if is_reject(verdict):
             self.add_rejects([reject_of(verdict)])
 
     def add_stored(self, frame_id: str) -> None:
@@ -157,6 +157,12 @@ def counters_of(outcomes: dict[str, int]) -> Counters:
         missed=outcomes.get(Outcome.MISSED, 0),
         yield_percent=100 * passed / judged if judged else None,
     )
+
+
+def is_reject(verdict: Verdict) -> bool:
+    """Not found good: fail, review, error, and a late one that would have been such. LedgerReader.rejects counts the same."""
+    judged = verdict.judged if verdict.outcome is Outcome.LATE else verdict.outcome
+    return judged in (Outcome.FAIL, Outcome.REVIEW, Outcome.ERROR)
 
 
 def reject_of(verdict: Verdict, *, stored: bool = False) -> Reject:

@@ -1,7 +1,8 @@
 """Which inspection the page shows now.
 
 Inspector publishes a verdict first and stores its picture afterwards. The page waits a moment for the picture, so that both appear
-together; a verdict whose picture does not come is shown without one. A picture is never shown beside another inspection's verdict, and
+together; a verdict whose picture does not come is shown without one, and the next of that outcome is not waited for (Inspector may
+store, for example, only what did not pass). A picture is never shown beside another inspection's verdict, and
 an older inspection never replaces a newer one.
 """
 
@@ -46,6 +47,7 @@ class Timeline:
         self._shown_order = 0
         self._sequence = 0
         self._shown: Shown | None = None
+        self._unstored: set[Outcome] = set()
         self.last_arrived: float | None = None
 
     @property
@@ -71,8 +73,10 @@ class Timeline:
         """The file of an inspection was written."""
         waiting = self._waiting.pop(frame_id, None)
         if waiting is not None:
+            self._unstored.discard(waiting.verdict.outcome)
             self._show(waiting, path, "")
         elif self._shown is not None and self._shown.verdict.frame_id == frame_id and self._shown.path is None:
+            self._unstored.discard(self._shown.verdict.outcome)
             self._sequence += 1
             self._shown = replace(self._shown, sequence=self._sequence, path=path, missing="")
 
@@ -85,14 +89,17 @@ class Timeline:
 
     def expire(self, now: float) -> None:
         """Give up waiting for pictures that did not come in time."""
-        late = [waiting for waiting in self._waiting.values() if now - waiting.arrived >= self._grace]
+        late = [waiting for waiting in self._waiting.values() if now >= self._due(waiting)]
         if late:
+            self._unstored.update(waiting.verdict.outcome for waiting in late)
             self._show(late[-1], None, NOT_STORED)
 
     def next_expiry(self) -> float | None:
         """When `expire` has something to do, in monotonic seconds, or None."""
-        first = next(iter(self._waiting.values()), None)
-        return None if first is None else first.arrived + self._grace
+        return min((self._due(waiting) for waiting in self._waiting.values()), default=None)
+
+    def _due(self, waiting: _Waiting) -> float:
+        return waiting.arrived + (0.0 if waiting.verdict.outcome in self._unstored else self._grace)
 
     def _show(self, waiting: _Waiting, path: str | None, missing: str) -> None:
         if waiting.order < self._shown_order:

@@ -76,7 +76,7 @@ function closeBitmaps(old, keep) {
 function onTrouble(words) {
   connection = words;
   document.body.dataset.connection = words ? "lost" : "ok";
-  setText(byId("connection"), words || "live");
+  setText(byId("connection"), words || "connected");
   tick();
 }
 
@@ -172,7 +172,7 @@ function offerLabels({ outcome, judged }) {
   const said = outcome === "late" ? judged : outcome;
   const sure = said === "pass" || said === "fail";
   setText(byId("confirm"), sure ? `Confirm ${said}` : "Good part");
-  setText(byId("overrule"), sure ? `Overrule: ${said === "pass" ? "fail" : "pass"}` : "Bad part");
+  setText(byId("overrule"), sure ? `Overrule to ${said === "pass" ? "fail" : "pass"}` : "Bad part");
   byId("confirm").dataset.label = sure ? said : "pass";
   byId("overrule").dataset.label = sure && said === "fail" ? "pass" : "fail";
 }

@@ -122,20 +122,21 @@ export function showModels(state, now) {
   list.dataset.empty = state.models.length ? "no" : "yes";
   reconcile(list, state.models, (model) => model.role, () => {
     const item = make("li", "model");
-    item.append(make("span", "role"), make("span", "name"), make("span", "use"), make("code", "identifier"));
+    item.append(make("span", "name"), make("span", "role"), make("code", "identifier"), make("span", "use"));
     return item;
   }, (item, model) => {
-    setText(item.children[0], model.role);
-    setText(item.children[1], `${model.name} ${model.version}`);
-    setText(item.children[2], model.in_use ? "in use" : "loaded, not used");
-    setText(item.children[3], model.identifier);
+    setText(item.children[0], `${model.name} ${model.version}`);
+    setText(item.children[1], model.role);
+    setText(item.children[2], model.identifier);
+    setText(item.children[3], model.in_use ? "in use" : "loaded, not used");
     item.dataset.used = model.in_use ? "yes" : "no";
   });
   const event = byId("model-event");
   event.hidden = !state.model_event;
   if (state.model_event) {
     event.dataset.bad = state.model_event.bad ? "yes" : "no";
-    setText(event, `${state.model_event.text} · ${duration(now(state.model_event.age_ms))} ago`);
+    setText(event, `${duration(now(state.model_event.age_ms))} ago: ${state.model_event.text}`);
+    event.title = state.model_event.text;
   }
 }
 

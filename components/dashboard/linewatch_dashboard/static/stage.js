@@ -38,6 +38,7 @@ export class Stage {
 
   draw() {
     const picture = this.#picture;
+    this.canvas.hidden = !picture;
     if (!picture) {
       this.canvas.width = this.canvas.height = 0;
       return;

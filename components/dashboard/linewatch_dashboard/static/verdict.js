@@ -61,7 +61,10 @@ function showLatency({ timings_ms: timings }, skipped) {
   const sum = stages.reduce((total, [, ms]) => total + ms, 0);
   const total = timings.total ?? (sum || null);
   setText(byId("latency-total"), total === null ? "–" : `${number(total, total < 10 ? 1 : 0)} ms`);
-  setText(byId("latency-stages"), stages.map(([name, ms]) => `${name} ${number(ms, 1)}`).join(" · "));
+  const words = stages.map(([name, ms]) => `${name} ${number(ms, 1)}`).join(" · ");
+  setText(byId("latency-stages"), words);
+  const lost = skipped ? ` (${skipped} inspections were not shown on this screen)` : "";
+  byId("latency-stages").title = words + lost;
   reconcile(
     byId("stages"),
     stages.map(([name, ms], index) => ({ name, ms, index })),
@@ -72,5 +75,4 @@ function showLatency({ timings_ms: timings }, skipped) {
       bar.dataset.index = index % 6;
     },
   );
-  byId("stages").title = skipped ? `${skipped} inspections were not shown on this screen` : "";
 }
