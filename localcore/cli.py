@@ -134,6 +134,9 @@ def _add_up(groups: Groups) -> None:
     )
     up.add_argument("--thing", metavar="NAME", help="the thing's name (default: laptop)")
     up.add_argument(
+        "--stop-timeout", type=float, metavar="S", help="seconds from SIGTERM to SIGKILL for a component (default: 15)"
+    )
+    up.add_argument(
         "--config", type=Path, metavar="FILE", help='defaults for these options: {"like": "classic", "thing": "x"}'
     )
     up.set_defaults(run=_up)

@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from linewatch_common.errors import LinewatchError
@@ -48,6 +48,7 @@ class CoreOptions:
     max_errors: int = 3
     thing_name: str = "laptop"
     mqtt: tuple[str, int] | None = None
+    stop_timeout_s: float | None = None  # None: the runtime's own
 
 
 @contextlib.contextmanager
@@ -79,6 +80,8 @@ class Core:
         self._tokens = Tokens()
         self._configuration = ConfigurationStore()
         runtime = RUNTIMES[options.like]
+        if options.stop_timeout_s is not None:
+            runtime = replace(runtime, stop_timeout_s=options.stop_timeout_s)
         self._supervisor = Supervisor(runtime, options.max_errors)
         launcher = Launcher(
             layout=self._layout,

@@ -11,7 +11,8 @@ from linewatch_common.errors import ConfigError
 from localcore.daemon import CoreOptions
 from localcore.runtime import RUNTIMES
 
-_KEYS = ("like", "max_errors", "mqtt", "thing")
+_KEYS = ("like", "max_errors", "mqtt", "thing", "stop_timeout")
+_MAX_STOP_TIMEOUT_S = 3600.0
 _MAX_ERRORS = 1_000_000
 
 
@@ -28,6 +29,7 @@ def read_options(arguments: argparse.Namespace) -> CoreOptions:
         max_errors=_max_errors(values.get("max_errors", defaults.max_errors)),
         thing_name=_thing(values.get("thing", defaults.thing_name)),
         mqtt=None if values.get("mqtt") is None else _address(values["mqtt"]),
+        stop_timeout_s=None if values.get("stop_timeout") is None else _stop_timeout(values["stop_timeout"]),
     )
 
 
@@ -53,6 +55,12 @@ def _max_errors(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MAX_ERRORS:
         raise ConfigError(f"max-errors: {value!r} is not a number from 1 to {_MAX_ERRORS}")
     return value
+
+
+def _stop_timeout(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= _MAX_STOP_TIMEOUT_S:
+        raise ConfigError(f"stop-timeout: {value!r} is not a number of seconds up to {_MAX_STOP_TIMEOUT_S:g}")
+    return float(value)
 
 
 def _thing(value: object) -> str:

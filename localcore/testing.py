@@ -136,11 +136,17 @@ class RunningCore:
 
 @contextlib.contextmanager
 def running_core(
-    *, like: str = "lite", max_errors: int | None = None, mqtt: str | None = None, thing: str | None = None
+    *,
+    like: str = "lite",
+    max_errors: int | None = None,
+    mqtt: str | None = None,
+    thing: str | None = None,
+    stop_timeout_s: float | None = None,
 ) -> Iterator[RunningCore]:
     """A core in a temporary root, ready to answer; stopped and removed at the end."""
     arguments = ["--like", like]
-    for flag, value in (("--max-errors", max_errors), ("--mqtt", mqtt), ("--thing", thing)):
+    values = {"--max-errors": max_errors, "--mqtt": mqtt, "--thing": thing, "--stop-timeout": stop_timeout_s}
+    for flag, value in values.items():
         if value is not None:
             arguments += [flag, str(value)]
     root = Path(tempfile.mkdtemp(prefix="lc-", dir=_short_folder()))
