@@ -107,6 +107,11 @@ class LedgerReader:
         found = self._parts("WHERE frame_id = ?", frame_id)
         return found[0] if found else None
 
+    def sequences(self, epoch: int, since: int) -> list[int]:
+        """The frames of a ring epoch that have a row, from sequence `since` on."""
+        rows = self._rows("SELECT sequence FROM parts WHERE epoch = ? AND sequence >= ?", epoch, since)
+        return [int(sequence) for (sequence,) in rows]
+
     def labels(self, frame_id: str) -> list[Label]:
         """What people said of a frame, the oldest first."""
         rows = self._rows(

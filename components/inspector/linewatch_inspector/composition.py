@@ -1,0 +1,135 @@
+"""Puts the parts together; no part makes another."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from linewatch_common.bus import LocalBus
+from linewatch_common.heartbeats import HeartbeatWatch
+from linewatch_common.ledger import LEDGER_FILE
+from linewatch_common.messages import Alert, encode
+from linewatch_common.ring import RingReader, ring_path
+from linewatch_common.service import Context
+
+from linewatch_inspector.alerts.board import Board
+from linewatch_inspector.alerts.rules import (
+    CameraSilent,
+    DefectRate,
+    DefectsInARow,
+    DiskLow,
+    FramesMissed,
+    LatencyOverBudget,
+    LedgerFailing,
+    ModelMissing,
+    ModelOrphaned,
+    Rule,
+)
+from linewatch_inspector.alerts.watch import Watch
+from linewatch_inspector.announcer import Announcer, Published
+from linewatch_inspector.commands import Commands
+from linewatch_inspector.component import MEGABYTE, Inspector, Parts, hear_agent
+from linewatch_inspector.config import InspectorConfig
+from linewatch_inspector.inbox import Inbox
+from linewatch_inspector.inspection import Inspection
+from linewatch_inspector.intake import Intake
+from linewatch_inspector.journal import Journal, journal_path
+from linewatch_inspector.judge import Judge, Rules
+from linewatch_inspector.ledger_writer import LedgerWriter
+from linewatch_inspector.plan import PlanKeeper
+from linewatch_inspector.predictor import Predictor
+from linewatch_inspector.recorder import Keeping, Recorder
+from linewatch_inspector.resume import Past
+from linewatch_inspector.storekeeper import Storekeeper
+
+STORE_FOLDER = "store"
+ALERTS_FILE = "alerts.json"
+DAY_SECONDS = 86_400.0
+
+
+def compose(config: InspectorConfig, context: Context, predictor: Predictor) -> Inspector:
+    """An Inspector that is ready to start. Does no I/O."""
+    shared = Path(config.shared_memory_folder)
+    folder = Path(config.ledger_folder) if config.ledger_folder else context.work
+    store = folder / STORE_FOLDER
+    stopping = threading.Event()
+    inbox = Inbox(config.station)
+    plans = PlanKeeper(inbox.wake)
+    journal = Journal(journal_path(shared, config.station))
+    writer = LedgerWriter(folder / LEDGER_FILE)
+    keeper = Storekeeper(store, config.store_megabytes * MEGABYTE, config.store_days * DAY_SECONDS)
+    recorder = Recorder(
+        Keeping(context.name, store, config.store_pictures, config.ledger_days),
+        writer=writer,
+        keeper=keeper,
+        journal=journal,
+        bus=context.bus,
+        topics=context.topics,
+    )
+    past = Past(journal, writer, recorder.submit)
+    intake = Intake(config.station, config.queue_length, past.ended_frames)
+    board = Board(config.station, folder / ALERTS_FILE, _alert_publisher(context.bus, context.topics.alerts))
+    watch = Watch(rules(config), board)
+
+    def record(published: Published) -> None:
+        recorder.record(published)
+        watch.see(published.ended.verdict)
+
+    announcer = Announcer(context.topics.verdicts, context.bus, journal, record, config.deadline_ms)
+    ring = RingReader(ring_path(shared, config.station))
+    judge = Judge(
+        Rules(config.deadline_ms, config.segment_when),
+        ring=ring,
+        plan=plans.adopt,
+        predictor=predictor,
+        stopping=stopping,
+    )
+    parts = Parts(
+        bus=context.bus,
+        topics=context.topics,
+        inbox=inbox,
+        intake=intake,
+        plans=plans,
+        predictor=predictor,
+        journal=journal,
+        announcer=announcer,
+        recorder=recorder,
+        inspection=Inspection(
+            inbox=inbox,
+            intake=intake,
+            ring=ring,
+            judge=judge,
+            announcer=announcer,
+            stopping=stopping,
+            adopt=plans.adopt,
+        ),
+        watch=watch,
+        past=past,
+        heartbeats=HeartbeatWatch(hear_agent(plans, watch.wake)),
+        commands=Commands(recorder.label),
+        ledger=writer.path,
+        store=store,
+        disk_low_megabytes=config.disk_low_megabytes,
+    )
+    return Inspector(parts)
+
+
+def rules(config: InspectorConfig) -> list[Rule]:
+    """The alert rules with the configuration's numbers."""
+    return [
+        DefectsInARow(config.defects_in_a_row),
+        DefectRate(config.defect_rate_percent, config.defect_rate_parts),
+        LatencyOverBudget(config.latency_budget_ms),
+        FramesMissed(),
+        CameraSilent(config.camera_silent_seconds),
+        ModelMissing(),
+        ModelOrphaned(),
+        DiskLow(config.disk_low_megabytes),
+        LedgerFailing(),
+    ]
+
+
+def _alert_publisher(bus: LocalBus, topic: str) -> Callable[[Alert], None]:
+    def publish(alert: Alert) -> None:
+        bus.publish(topic, encode(alert))
+
+    return publish

@@ -1,0 +1,218 @@
+"""The inspection of one frame: read the slot, prepare, ask the models, decide. Publishes and stores nothing."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from linewatch_common.clock import utc_text
+from linewatch_common.errors import AgentUnavailableError, InputError, UnavailableError
+from linewatch_common.messages import Defect, Outcome
+from linewatch_common.messages.verdicts import MAX_DEFECTS
+from linewatch_common.ring import CHANNELS, FrameOverwritten, RingFrame, RingReader
+from linewatch_vision.masks import read_mask
+from linewatch_vision.preparation import Prepared, prepare
+from numpy.typing import NDArray
+
+from linewatch_inspector.decision import Decision, SegmentWhen, decide, needs_segmenter
+from linewatch_inspector.ended import Ended, Ending, Findings, Picture, ended
+from linewatch_inspector.frames import Frame
+from linewatch_inspector.plan import Plan, RoleModel
+from linewatch_inspector.predictor import Predictor
+from linewatch_inspector.stages import Stages
+
+# An agent restarts within seconds and a model is switched within milliseconds: short enough to lose no time, long enough to cost none.
+RETRY_SECONDS = 0.01
+# A prediction that begins close to the deadline still gets the chance to end as `late` instead of `missed`.
+LEAST_PREDICT_SECONDS = 0.05
+# A score beyond 0..1 by more than rounding means that the output is not what the manifest says.
+SCORE_SLACK = 1e-3
+
+
+class StoppedError(Exception):
+    """The process stops while a frame waits; it is not ended and is found again after the start."""
+
+
+class _MissedError(Exception):
+    """Nobody could judge the frame within the deadline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the configuration says about judging."""
+
+    deadline_ms: int
+    segment_when: SegmentWhen = "not-pass"
+
+
+class Judge:
+    """Used by the inspection thread alone."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        *,
+        ring: RingReader,
+        plan: Callable[[], Plan | None],
+        predictor: Predictor,
+        stopping: threading.Event,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._rules = rules
+        self._ring = ring
+        self._plan = plan
+        self._predictor = predictor
+        self._stopping = stopping
+        self._clock = clock
+
+    def inspect(self, frame: Frame) -> Ended:
+        """The frame's end. Raises StoppedError only."""
+        stages = Stages(self._clock() if frame.monotonic_ns is None else frame.monotonic_ns, self._clock)
+        stages.mark("wait")
+        if frame.lost is not None:
+            return ended(frame, Ending(outcome=Outcome.MISSED, reason=frame.lost))
+        picture = None
+        try:
+            slot = self._slot(frame, stages)
+            frame = _stamped(frame, slot)
+            picture = self._usable(slot, stages)
+            findings, decision = self._judged(picture, stages)
+        except _MissedError as error:
+            return self._without_verdict(Outcome.MISSED, error, frame, stages)
+        except InputError as error:
+            return self._without_verdict(Outcome.ERROR, error, frame, stages, picture)
+        stages.mark("decide")
+        ending = Ending(outcome=decision.outcome, reason=decision.reason, timings_ms=stages.milliseconds())
+        return ended(frame, ending, picture=picture, findings=findings)
+
+    def _without_verdict(
+        self, outcome: Outcome, error: Exception, frame: Frame, stages: Stages, picture: Picture | None = None
+    ) -> Ended:
+        stages.mark("decide")
+        return ended(
+            frame, Ending(outcome=outcome, reason=str(error), timings_ms=stages.milliseconds()), picture=picture
+        )
+
+    def _slot(self, frame: Frame, stages: Stages) -> RingFrame:
+        """The frame's slot, copied out of the ring."""
+        if frame.failure is not None:
+            raise InputError(frame.failure)
+        if frame.monotonic_ns is not None:
+            self._check_young(stages)
+        try:
+            slot: RingFrame = self._until_deadline(stages, lambda: self._ring.read(frame.sequence, epoch=frame.epoch))
+        except FrameOverwritten as error:
+            raise _MissedError("overwritten in the ring before it was judged") from error
+        stages.captured_at(slot.monotonic_ns)
+        stages.mark("map")
+        return slot
+
+    def _usable(self, slot: RingFrame, stages: Stages) -> Picture:
+        if slot.failed:
+            raise InputError(slot.reason or "the camera gave no picture")
+        self._check_young(stages)
+        return _picture(slot)
+
+    def _check_young(self, stages: Stages) -> None:
+        age_ms = stages.age_ns / 1e6
+        if age_ms > self._rules.deadline_ms:
+            raise _MissedError(f"waited {age_ms:.0f} ms, over the deadline of {self._rules.deadline_ms} ms")
+
+    def _judged(self, picture: Picture, stages: Stages) -> tuple[Findings, Decision]:
+        judged: tuple[Findings, Decision] = self._until_deadline(stages, lambda: self._judge_once(picture, stages))
+        return judged
+
+    def _until_deadline(self, stages: Stages, step: Callable[[], Any]) -> Any:
+        """What `step` returns; repeated while something is away, until the deadline. Raises _MissedError, StoppedError, InputError."""
+        while True:
+            try:
+                return step()
+            except UnavailableError as error:
+                if self._seconds_left(stages) <= 0:
+                    raise _MissedError(f"not judged within {self._rules.deadline_ms} ms: {error}") from error
+            if self._stopping.wait(RETRY_SECONDS):
+                raise StoppedError
+            stages.mark("retry")
+
+    def _seconds_left(self, stages: Stages) -> float:
+        return self._rules.deadline_ms / 1e3 - stages.age_ns / 1e9
+
+    def _judge_once(self, picture: Picture, stages: Stages) -> tuple[Findings, Decision]:
+        """One attempt with one plan. Raises UnavailableError, InputError."""
+        plan = self._plan()
+        if plan is None:
+            raise AgentUnavailableError("a model is missing: a role is not served")
+        prepared = prepare(picture.pixels, picture.pixel_format, plan.classifier.manifest.preparation)
+        stages.mark("prepare")
+        score = _score(self._ask(plan, plan.classifier, prepared, stages), plan.classifier)
+        stages.mark("classify")
+        findings = Findings(score=score, threshold=plan.score.fail, models=(plan.classifier.use,))
+        if not needs_segmenter(self._rules.segment_when, score, plan.score):
+            return findings, decide(score, plan.score, None)
+        findings = self._segment(plan, picture, prepared, findings, stages)
+        return findings, decide(score, plan.score, findings.defects_total)
+
+    def _segment(
+        self, plan: Plan, picture: Picture, prepared: Prepared, findings: Findings, stages: Stages
+    ) -> Findings:
+        manifest = plan.segmenter.manifest
+        if manifest.preparation != plan.classifier.manifest.preparation:
+            prepared = prepare(picture.pixels, picture.pixel_format, manifest.preparation)
+        stages.mark("prepare")
+        mask = _output(self._ask(plan, plan.segmenter, prepared, stages), plan.segmenter, manifest.output("mask").name)
+        stages.mark("segment")
+        reading = read_mask(
+            mask, labels=manifest.labels, thresholds=plan.mask, transform=prepared.transform, limit=MAX_DEFECTS
+        )
+        defects = [
+            Defect(
+                defect_class=found.label,
+                box=(found.box.x, found.box.y, found.box.width, found.box.height),
+                area_px=found.area,
+                score=min(max(found.score, 0.0), 1.0),
+            )
+            for found in reading.defects
+        ]
+        return replace(
+            findings,
+            defects=defects,
+            defects_total=reading.total,
+            models=(*findings.models, plan.segmenter.use),
+            mask=mask,
+            transform=prepared.transform,
+        )
+
+    def _ask(self, plan: Plan, model: RoleModel, prepared: Prepared, stages: Stages) -> Mapping[str, NDArray[Any]]:
+        seconds = max(LEAST_PREDICT_SECONDS, self._seconds_left(stages))
+        inputs = {model.manifest.inputs[0].name: prepared.tensor}
+        return self._predictor.predict(plan.endpoint, model.identifier, inputs, seconds)
+
+
+def _stamped(frame: Frame, slot: RingFrame) -> Frame:
+    return replace(frame, monotonic_ns=slot.monotonic_ns, captured_at=utc_text(slot.wall_ns), part_id=slot.part_id)
+
+
+def _output(outputs: Mapping[str, NDArray[Any]], model: RoleModel, name: str) -> NDArray[Any]:
+    found = outputs.get(name)
+    if found is None:
+        raise InputError(f"{model.identifier}: the agent's answer lacks the output {name!r}")
+    return found
+
+
+def _score(outputs: Mapping[str, NDArray[Any]], model: RoleModel) -> float:
+    scores = _output(outputs, model, model.manifest.output("scores").name)
+    if scores.size != 1:
+        raise InputError(f"{model.identifier}: expected one score, got the shape {scores.shape}")
+    score = float(scores.reshape(-1)[0])
+    if not -SCORE_SLACK <= score <= 1 + SCORE_SLACK:  # also false for a NaN
+        raise InputError(f"{model.identifier}: the score {score} is not a probability")
+    return min(max(score, 0.0), 1.0)
+
+
+def _picture(slot: RingFrame) -> Picture:
+    channels = CHANNELS[slot.pixel_format]
+    rows = np.frombuffer(slot.pixels, dtype=np.uint8).reshape(slot.height, slot.stride)[:, : slot.width * channels]
+    shape = (slot.height, slot.width) if channels == 1 else (slot.height, slot.width, channels)
+    return Picture(pixels=rows.reshape(shape), pixel_format=slot.pixel_format)
