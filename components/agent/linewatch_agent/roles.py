@@ -12,6 +12,7 @@ from pathlib import Path
 
 from linewatch_common.errors import CorruptStateError, InputError, PackageError, StorageError
 from linewatch_common.logs import capped
+from linewatch_common.manifest import load_manifest
 from linewatch_common.messages.models import ModelActivated, ModelOffered, ModelProved, ModelRefused, ModelRetired
 from linewatch_common.messages.status import RoleStatus
 
@@ -208,14 +209,14 @@ class Roles:
         return _activated(offer, replaced)
 
     def _taken(self, offer: ModelOffered) -> StoredPackage:
-        package = self._store.take(Path(offer.folder), offer.manifest_digest)
-        manifest = package.manifest
+        folder = Path(offer.folder)
+        manifest = load_manifest(folder)
         if (manifest.identifier, manifest.role) != (offer.identifier, offer.role):
             raise PackageError(
                 f"offered as {offer.identifier} for the role {offer.role}, but its manifest says {manifest.identifier} "
                 f"for the role {manifest.role}"
             )
-        return package
+        return self._store.take(folder, offer.manifest_digest)
 
     def _loaded_and_proved(self, package: StoredPackage) -> tuple[LoadedModel, Proof]:
         model = self._registry.load_aside(package.folder, str(package.folder))

@@ -45,15 +45,15 @@ def check_group(group: str) -> None:
         raise ConfigError(f"UnixSocketGroup: there is no group {group!r} on this machine") from error
 
 
-def make_free(path: Path) -> None:
-    """Make `path` ready to be bound: a stale socket is removed.
+def make_free(path: Path, patience: float = PREDECESSOR_SECONDS) -> None:
+    """Make `path` ready to be bound: a stale socket is removed, one that is served is waited for, `patience` seconds.
 
     Raises ConfigError with one line when the path is too long, its folder is missing, something else lies there, or somebody serves it.
     """
     check_length(path)
     if not path.parent.is_dir():
         raise ConfigError(f"socket {path}: its folder does not exist")
-    give_up = time.monotonic() + PREDECESSOR_SECONDS
+    give_up = time.monotonic() + patience
     while _is_served(path):
         if time.monotonic() > give_up:
             raise ConfigError(f"socket {path}: another process serves it; stop that one, or choose another path")

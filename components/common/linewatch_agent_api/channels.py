@@ -21,8 +21,9 @@ CLIENT_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.enable_http_proxy", 0),
     # An agent is back within a second of its restart; the default back-off would leave the line blind for up to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    # Not a pause but how long one attempt may take: an agent on a busy device needs a moment to greet.
+    ("grpc.min_reconnect_backoff_ms", 2000),
     # Channels of one process share no connection, so one client's back-off does not hold up another.
     ("grpc.use_local_subchannel_pool", 1),
 )

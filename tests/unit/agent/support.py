@@ -89,7 +89,7 @@ def _sha256(path: Path) -> str:
 def offer_of(folder: Path, *, nonce: str = "n1", trial: bool = False, **changes: Any) -> ModelOffered:
     """The offer that a model component would make of the package in `folder`."""
     manifest = load_manifest(folder)
-    fields = {
+    fields: dict[str, Any] = {
         "name": manifest.name,
         "version": manifest.version,
         "identifier": manifest.identifier,

@@ -1,0 +1,103 @@
+"""What every runtime of the agent must do, on the same tiny models."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from linewatch_agent.backends.onnxruntime_backend import OnnxRuntimeBackend
+from linewatch_agent.backends.openvino_backend import OpenVinoBackend
+from linewatch_agent.backends.port import Backend, Net
+from linewatch_agent.errors import NothingThereError, NotLoadableError
+from linewatch_agent.tensors import Array, TensorSpec
+
+from tests.unit.agent.support import MODELS
+
+BACKENDS: list[Callable[[], Backend]] = [lambda: OpenVinoBackend(1), lambda: OnnxRuntimeBackend(1)]
+
+
+@pytest.fixture(params=BACKENDS, ids=["openvino", "onnxruntime"])
+def backend(request: pytest.FixtureRequest) -> Backend:
+    made: Backend = request.param()
+    if made.name == "onnxruntime":
+        pytest.importorskip("onnxruntime", reason="the extra onnxruntime is not installed")
+    return made
+
+
+def _loaded(backend: Backend, name: str) -> Net:
+    return backend.load(MODELS / f"{name}.onnx")
+
+
+def test_describes_names_types_and_shapes(backend: Backend) -> None:
+    net = _loaded(backend, "score")
+    assert net.inputs == (TensorSpec("picture", np.dtype("uint8"), (1, 4, 4, 3)),)
+    assert net.outputs == (TensorSpec("score", np.dtype("float32"), (1, 1)),)
+
+
+def test_dynamic_sides_are_minus_one(backend: Backend) -> None:
+    net = _loaded(backend, "pair")
+    assert [spec.shape for spec in (*net.inputs, *net.outputs)] == [(-1, 3), (3,), (-1, 3), (-1, 3)]
+
+
+def test_predicts_in_output_order(backend: Backend) -> None:
+    a, b = np.arange(6, dtype=np.float32).reshape(2, 3), np.ones(3, np.float32)
+    outputs = _loaded(backend, "pair").predict({"a": a, "b": b})
+    assert list(outputs) == ["total", "difference"]
+    assert np.array_equal(outputs["total"], a + b)
+    assert np.array_equal(outputs["difference"], a - b)
+    assert all(array.flags.c_contiguous for array in outputs.values())
+
+
+def test_read_only_inputs_are_taken(backend: Backend) -> None:
+    picture: Array = np.frombuffer(bytes(48), np.uint8).reshape(1, 4, 4, 3)
+    assert _loaded(backend, "score").predict({"picture": picture})["score"].item() == 0.0
+
+
+def test_outputs_belong_to_the_caller(backend: Backend) -> None:
+    net = _loaded(backend, "mask")
+    first = net.predict({"picture": np.full((1, 4, 4, 3), 7, np.uint8)})["mask"]
+    net.predict({"picture": np.full((1, 4, 4, 3), 9, np.uint8)})
+    assert (first == 7).all()
+
+
+def test_concurrent_predictions_do_not_mix(backend: Backend) -> None:
+    net = _loaded(backend, "mask")
+    wrong: list[int] = []
+
+    def predict(value: int) -> None:
+        for _ in range(50):
+            mask = net.predict({"picture": np.full((1, 4, 4, 3), value, np.uint8)})["mask"]
+            if (mask != value).any():
+                wrong.append(value)
+
+    threads = [threading.Thread(target=predict, args=(value,)) for value in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_an_element_type_that_the_wire_cannot_carry_is_refused(backend: Backend) -> None:
+    with pytest.raises(NotLoadableError, match=r"'positive' has elements of .*bool"):
+        _loaded(backend, "truth")
+
+
+def test_rubbish_is_refused_in_one_line(backend: Backend, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"not a model" * 100)
+    with pytest.raises(NotLoadableError, match=r"^model\.onnx: .+ cannot load it: [^\n]+$"):
+        backend.load(tmp_path / "model.onnx")
+
+
+def test_a_file_that_vanished_is_said(backend: Backend, tmp_path: Path) -> None:
+    with pytest.raises(NothingThereError):
+        backend.load(tmp_path / "model.onnx")
+
+
+def test_the_model_file_may_go_after_loading(backend: Backend, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes((MODELS / "score.onnx").read_bytes())
+    net = backend.load(path)
+    path.write_bytes(b"")
+    assert net.predict({"picture": np.full((1, 4, 4, 3), 255, np.uint8)})["score"].item() == pytest.approx(1)

@@ -1,0 +1,106 @@
+"""The original's configuration file and flags."""
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from linewatch_agent.__main__ import main
+from linewatch_agent.config import AgentConfig
+from linewatch_agent.original import read_original
+from linewatch_agent.standalone import socket_of
+from linewatch_common.errors import ConfigError
+
+
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    """`main` sets up logging for its process, which here is pytest's."""
+    before = logging.getLogger().handlers[:]
+    yield
+    logging.getLogger().handlers[:] = before
+
+
+def _file(folder: Path, content: Any) -> Path:
+    path = folder / "config.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def test_known_keys_are_read(tmp_path: Path) -> None:
+    read = read_original(
+        _file(
+            tmp_path,
+            {
+                "sagemaker_edge_core_device_name": "d",
+                "sagemaker_edge_core_device_fleet_name": "f",
+                "sagemaker_edge_core_capture_data_buffer_size": 30,
+                "sagemaker_edge_core_capture_data_batch_size": "10",
+                "sagemaker_edge_core_capture_data_base64_embed_limit": 2,
+                "sagemaker_edge_core_capture_data_disk_path": "/data",
+                "sagemaker_edge_core_folder_prefix": "a/b",
+                "sagemaker_edge_log_verbose": True,
+            },
+        )
+    )
+    assert (read.device, read.verbose, read.warnings) == ("d", True, ())
+    assert read.config == AgentConfig(
+        device_fleet_name="f",
+        capture_data_base64_embed_limit=2,
+        capture_data_disk_path="/data",
+        folder_prefix="a/b",
+    )
+
+
+def test_keys_that_do_nothing_are_named(tmp_path: Path) -> None:
+    keys = {"sagemaker_edge_core_region": "x", "sagemaker_edge_core_device_flet_name": "y", "nonsense": 1}
+    region, typo, nonsense = read_original(_file(tmp_path, keys)).warnings
+    assert "sagemaker_edge_core_region has no meaning" in region
+    assert "did you mean sagemaker_edge_core_device_fleet_name?" in typo
+    assert nonsense.endswith("unknown key 'nonsense' is ignored")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("[]", "one JSON object"),
+        (
+            {"sagemaker_edge_core_capture_data_batch_size": 0},
+            "sagemaker_edge_core_capture_data_batch_size: expected `int` >= 1",
+        ),
+        (
+            {"sagemaker_edge_core_capture_data_batch_size": 40},
+            "sagemaker_edge_core_capture_data_batch_size: 40 must be less",
+        ),
+        ({"sagemaker_edge_core_folder_prefix": "../up"}, "sagemaker_edge_core_folder_prefix: expected"),
+        ({"sagemaker_edge_core_capture_data_disk_path": "here"}, "not an absolute path"),
+    ],
+)
+def test_a_bad_file_is_refused_in_one_line(tmp_path: Path, content: Any, reason: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_original(_file(tmp_path, content))
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("own_logging")
+def test_a_missing_file_ends_the_process_with_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["-a", str(tmp_path / "s"), "-c", str(tmp_path / "missing.json")]) == 78
+    assert "missing.json: No such file" in capsys.readouterr().out
+
+
+def test_the_socket_may_be_written_as_clients_write_it() -> None:
+    assert socket_of("unix:///tmp/s") == socket_of("unix:/tmp/s") == socket_of("/tmp/s") == Path("/tmp/s")
+
+
+def test_selfcheck_prints_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--selfcheck"]) == 0
+    assert capsys.readouterr().out.startswith("OK linewatch_agent: openvino")
+
+
+def test_without_arguments_the_usage_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "usage" in capsys.readouterr().err

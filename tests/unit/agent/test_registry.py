@@ -1,0 +1,135 @@
+"""The models in memory."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from linewatch_agent.__main__ import build_core
+from linewatch_agent.backends.onnxruntime_backend import OnnxRuntimeBackend
+from linewatch_agent.config import AgentConfig
+from linewatch_agent.errors import (
+    BadRequestError,
+    ModelExistsError,
+    NoMemoryError,
+    NothingThereError,
+    NotLoadableError,
+    UnknownModelError,
+)
+from linewatch_agent.folders import Format, find_model
+from linewatch_agent.loading import LoadedModel, ModelLoader
+from linewatch_agent.registry import Entry, ModelRegistry, check_name
+
+from tests.unit.agent.support import make_package, model_folder
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> ModelRegistry:
+    return build_core(AgentConfig(), "d", tmp_path, ()).registry
+
+
+@pytest.mark.parametrize("name", ["a", "A-1", "a--b", "SurfaceClassifier-1-0-0"])
+def test_names_of_the_pattern(name: str) -> None:
+    check_name(name)
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a-", "a.b", "a_b", "ä", "a\n", "a" * 129, "../a"])
+def test_other_names_are_refused(name: str) -> None:
+    with pytest.raises(BadRequestError, match="want 1 to 128 letters"):
+        check_name(name)
+
+
+def test_load_list_remove(registry: ModelRegistry, tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "m")
+    entry = registry.load("b", folder, "m")
+    registry.load("a", folder, "m")
+    assert [known.name for known in registry.all()] == ["a", "b"]
+    assert entry.model.url == "m"
+    assert registry.memory_bytes() > 0
+    registry.remove("b")
+    with pytest.raises(UnknownModelError, match="'b' is not loaded; loaded: a"):
+        registry.get("b")
+
+
+def test_a_known_name_is_refused_before_anything_is_read(registry: ModelRegistry, tmp_path: Path) -> None:
+    registry.load("a", model_folder(tmp_path / "m"), "m")
+    with pytest.raises(ModelExistsError, match="loaded already, from m"):
+        registry.load("a", tmp_path / "nowhere", "nowhere")
+
+
+def test_a_load_beside_does_not_show(registry: ModelRegistry, tmp_path: Path) -> None:
+    model = registry.load_aside(model_folder(tmp_path / "m"), "m")
+    assert registry.all() == ()
+    registry.put(Entry("a", model))
+    assert registry.get("a").model is model
+
+
+def test_the_budget_covers_all_models(tmp_path: Path) -> None:
+    registry = build_core(AgentConfig(memory_budget_mb=500), "d", tmp_path, ()).registry
+    folder = model_folder(tmp_path / "m")
+    loaded = registry.load_aside(folder, "m")
+    registry.put(Entry("big", LoadedModel("m", loaded.net, 500_000_000)))
+    with pytest.raises(NoMemoryError, match="MemoryBudgetMB"):
+        registry.load("small", folder, "m")
+
+
+def test_lookups_do_not_wait_for_a_load(registry: ModelRegistry, tmp_path: Path) -> None:
+    found: list[int] = []
+    with registry._one_at_a_time():  # as during a long load
+        thread = threading.Thread(target=lambda: found.append(len(registry.all())))
+        thread.start()
+        thread.join(timeout=5)
+    assert found == [0]
+
+
+def test_what_a_folder_holds(tmp_path: Path) -> None:
+    assert find_model(model_folder(tmp_path / "bare")).format is Format.ONNX
+    package = find_model(make_package(tmp_path / "package"))
+    assert package.manifest is not None
+    assert package.manifest.identifier == "Tiny-1-0-0"
+
+
+def test_two_models_in_one_folder_are_refused(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "m")
+    (folder / "other.xml").write_text("<net/>")
+    with pytest.raises(NotLoadableError, match=r"several models \(model\.onnx, other\.xml\)"):
+        find_model(folder)
+
+
+def test_an_ir_without_weights_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "net.xml").write_text("<net/>")
+    with pytest.raises(NotLoadableError, match=r"its weights net\.bin are not"):
+        find_model(tmp_path)
+
+
+def test_a_folder_that_is_missing_or_empty(tmp_path: Path) -> None:
+    with pytest.raises(NothingThereError):
+        find_model(tmp_path / "nowhere")
+    with pytest.raises(NotLoadableError, match="found nothing"):
+        find_model(tmp_path)
+
+
+def test_a_model_that_differs_from_its_manifest_is_refused(registry: ModelRegistry, tmp_path: Path) -> None:
+    other = {"name": "other", "dtype": "float32", "shape": [1, 1], "layout": "NC", "meaning": "scores"}
+    package = make_package(tmp_path / "p", changes={"outputs": [other]})
+    with pytest.raises(NotLoadableError, match=r"its outputs are 'score' .* says 'other'"):
+        registry.load("a", package, "p")
+
+
+def test_a_missing_runtime_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)  # as if it were not installed
+    source = find_model(model_folder(tmp_path / "m"))
+    with pytest.raises(NotLoadableError, match="the extra 'onnxruntime'"):
+        ModelLoader({Format.ONNX: OnnxRuntimeBackend()}).load(source, "m")
+
+
+def test_openvino_ir_loads_with_its_weights(registry: ModelRegistry, tmp_path: Path) -> None:
+    import numpy as np
+    import openvino
+    from openvino import opset13 as operations
+
+    picture = operations.parameter([1, 4], openvino.Type.f32, name="picture")
+    doubled = operations.multiply(picture, operations.constant(np.full((1, 4), 2, np.float32)))
+    openvino.save_model(openvino.Model([doubled], [picture], "double"), tmp_path / "double.xml")
+    net = registry.load("double", tmp_path, "ir").model.net
+    [output] = net.predict({net.inputs[0].name: np.ones((1, 4), np.float32)}).values()
+    assert output.tolist() == [[2, 2, 2, 2]]

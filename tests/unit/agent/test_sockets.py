@@ -1,0 +1,76 @@
+"""Whether a socket's path can be had."""
+
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+from linewatch_agent.sockets import Listener, check_group, make_free
+from linewatch_agent_api.client import AgentClient
+from linewatch_common.errors import ConfigError
+
+from tests.unit.agent.support import running_core
+
+
+def test_a_stale_socket_is_removed(folder: Path) -> None:
+    path = folder / "s"
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(path))
+    make_free(path)
+    assert not path.exists()
+
+
+def test_a_served_socket_is_refused_and_stays(folder: Path) -> None:
+    path = folder / "s"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        with pytest.raises(ConfigError, match="another process serves it"):
+            make_free(path, patience=0.2)
+    assert path.exists()
+
+
+def test_what_is_no_socket_is_refused_and_stays(folder: Path) -> None:
+    path = folder / "s"
+    path.write_text("precious")
+    with pytest.raises(ConfigError, match="not a socket"):
+        make_free(path)
+    assert path.read_text() == "precious"
+
+
+@pytest.mark.parametrize("length", [107, 108])
+def test_the_longest_path(folder: Path, length: int) -> None:
+    path = folder / ("s" * (length - len(str(folder)) - 1))
+    if length > 107:
+        with pytest.raises(ConfigError, match="108 bytes long, a unix socket takes 107"):
+            make_free(path)
+    else:
+        make_free(path)
+
+
+def test_a_missing_folder_is_said(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="its folder does not exist"):
+        make_free(folder / "nowhere" / "s")
+
+
+def test_a_missing_group_is_said() -> None:
+    check_group("")
+    with pytest.raises(ConfigError, match="no group 'nobodys-group'"):
+        check_group("nobodys-group")
+
+
+def test_the_own_socket_is_private_and_gone_at_the_end(folder: Path) -> None:
+    with running_core(folder) as (_, path):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not path.exists()
+
+
+def test_characters_that_mean_something_in_an_address(folder: Path) -> None:
+    odd = folder / "a %20#?b"
+    odd.mkdir()
+    with running_core(odd) as (_, path), AgentClient(path) as client:
+        assert client.list() == ()
+
+
+def test_listener_defaults_are_private() -> None:
+    assert Listener(Path("/x")).mode == 0o600
