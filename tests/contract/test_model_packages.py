@@ -114,6 +114,12 @@ def test_a_runtime_that_is_wrong_is_noticed(name: str) -> None:
     assert not broken or list(differences(cases[0], broken, manifest))
 
 
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), float("-inf")])
+def test_a_score_that_is_no_number_is_no_decision(score: float) -> None:
+    with pytest.raises(PackageError, match="SurfaceClassifier-1-0-0 gave the score"):
+        decision(score, manifest_of("SurfaceClassifier"))
+
+
 def test_a_golden_set_that_does_not_fit_the_manifest_is_refused(tmp_path: Path) -> None:
     manifest = manifest_of("SurfaceClassifier")
     path = tmp_path / manifest.golden.file

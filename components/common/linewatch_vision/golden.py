@@ -58,10 +58,15 @@ def differences(case: GoldenCase, actual: dict[str, Array], manifest: Manifest) 
 
 
 def decision(score: float, manifest: Manifest) -> str:
-    """`fail`, `review` or `pass` by the manifest's score thresholds. Raises PackageError when it has none."""
+    """`fail`, `review` or `pass` by the manifest's score thresholds.
+
+    Raises PackageError when the manifest has none, and for a score that is no number: it must not read as `pass`.
+    """
     thresholds = manifest.thresholds.score
     if thresholds is None:
         raise PackageError(f"model {manifest.identifier} has no score thresholds")
+    if not np.isfinite(score):
+        raise PackageError(f"model {manifest.identifier} gave the score {score}")
     if score >= thresholds.fail:
         return "fail"
     return "review" if score >= thresholds.review else "pass"

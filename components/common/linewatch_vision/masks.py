@@ -40,10 +40,12 @@ def read_mask(
 
     Channels are read together, so one flaw that two channels see is one defect: its label is the channel with the
     largest sum over its cells. Cells in the padding of a letterboxed input do not count. Raises InputError when the
-    mask's shape or dtype does not fit.
+    mask's shape or dtype does not fit, or when it holds NaN or infinity.
     """
     planes = _planes(mask, len(labels))
     likely = planes[0] if len(planes) == 1 else planes.max(axis=0)
+    if likely.dtype.kind == "f" and not np.isfinite(likely).all():
+        raise InputError("a mask holds values that are no numbers")  # they would read as "no defect"
     found = (likely >= _cut(thresholds.pixel, likely)).astype(np.uint8)
     _blank_padding(found, transform)
     count, groups, stats, _ = cv2.connectedComponentsWithStats(found, connectivity=8)

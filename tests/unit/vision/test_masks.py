@@ -139,6 +139,14 @@ def test_what_does_not_fit_the_manifest_is_refused(mask: Mask, reason: str) -> N
         read(mask)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_broken_models_mask_is_not_a_clean_part(value: float) -> None:
+    mask = np.zeros((1, 2, 24, 32), np.float32)
+    mask[0, 1, 5, 5] = value
+    with pytest.raises(InputError, match="no numbers"):
+        read(mask)
+
+
 def decoded(png: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return np.asarray(cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED), np.uint8)
 
