@@ -6,17 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from components.builder.archive import Content
 from components.builder.assembly import Inputs, Order, build_zip, read_inputs
 from components.builder.cache import Cache, place
+from components.builder.configuration import with_site
 from components.builder.errors import BuildError
 from components.builder.models import check_package, manifest_version, package_of
 from components.builder.progress import Progress
 from components.builder.recipes import built_recipe, check_version, load_recipe
 from components.builder.table import ARCHITECTURES, MEGABYTE, artefact_of
-from components.builder.wheels import Layer, build_layer, find_uv
+from components.builder.wheels import Layer, build_layer, cached_layer, find_uv
 
 GDK_COMPONENT = "com.linewatch.EdgeAgent"  # the one component that gdk-config.json can name
 T = TypeVar("T")
@@ -25,7 +26,10 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to build, from where, to where. `versions` and `packages` stand for a recipe's version and a model's folder."""
+    """What to build, from where, to where.
+
+    `versions` and `packages` stand for a recipe's version and a model's folder; `site` goes into the recipes' defaults.
+    """
 
     root: Path
     out: Path
@@ -35,6 +39,7 @@ class Request:
     python: str
     versions: Mapping[str, str]
     packages: Mapping[str, Path]
+    site: Mapping[str, Mapping[str, Any]]
     gdk: bool = False
 
 
@@ -60,6 +65,7 @@ class _Build:
         """The component's recipe, written, and its zips to build. Raises BuildError."""
         request, artefact = self._request, artefact_of(component)
         recipe = load_recipe(request.root / "recipes" / f"{component}.json")
+        recipe = with_site(recipe, request.site.get(component, {}))
         package = package_of(request.root, artefact, request.packages.get(component))
         version = request.versions.get(component, recipe["ComponentVersion"])
         if component in request.packages and package is not None and component not in request.versions:
@@ -95,16 +101,20 @@ class _Build:
         return self._cache.get("zips", order.slot, inputs.key, ".zip")
 
     def _layers(self, orders: list[Order]) -> dict[str, tuple[Path, Content]]:
-        """Each layer that the orders need, by its slot; two at a time, compression uses a core each."""
+        """Each layer that the orders need, by its slot; as many at a time as there are cores, since each is compressed."""
         wanted = {layer.slot: layer for layer in (order.layer(self._request.root) for order in orders)}
         with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 4)) as pool:
             return {layer.slot: done for layer, done in self._each(list(wanted.values()), self._layer, pool)}
 
     def _layer(self, layer: Layer) -> tuple[Path, Content]:
+        key = layer.key()
+        cached = cached_layer(layer, self._cache, key)
+        if cached is not None:
+            return cached
         job = self._progress.job(f"{layer.lock.stem} wheels, {layer.platform.partition('-')[0]}")
-        done = build_layer(layer, self._cache, find_uv(self._request.root), job)
-        job.done(f"{done[1].size / MEGABYTE:.0f} MB")
-        return done
+        built = build_layer(layer, self._cache, key, find_uv(self._request.root), job)
+        job.done(f"{built[1].size / MEGABYTE:.0f} MB")
+        return built
 
     def _deliver(self, order: Order, inputs: Inputs, layers: Mapping[str, tuple[Path, Content]]) -> None:
         job = self._progress.job(order.name)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components.builder.build import Request, build
+from components.builder.configuration import read_site
 from components.builder.errors import BuildError
 from components.builder.progress import open_progress
 from components.builder.table import ARCHITECTURES, ARTEFACTS
@@ -44,9 +45,10 @@ def _parser() -> argparse.ArgumentParser:
         "--package", action="append", default=[], metavar="NAME=DIR", help="another package for a model component"
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("greengrass-build"), help="default %(default)s in the checkout"
+        "--config", type=Path, metavar="FILE", help="a site's configuration, made the recipes' defaults"
     )
-    parser.add_argument("--cache", type=Path, help="default .cache/build in the checkout")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default greengrass-build in the checkout")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="default .cache/build in the checkout")
     parser.add_argument("--gdk", action="store_true", help="also write the recipe under the names that gdk looks for")
     parser.add_argument("--quiet", action="store_true", help="one line for each artefact")
     return parser
@@ -55,13 +57,14 @@ def _parser() -> argparse.ArgumentParser:
 def _request(root: Path, options: argparse.Namespace) -> Request:
     return Request(
         root=root,
-        out=(root / options.out).resolve(),
+        out=(options.out or root / "greengrass-build").resolve(),
         cache=(options.cache or root / ".cache" / "build").resolve(),
         components=tuple(_known(name) for name in options.component or [a.component for a in ARTEFACTS]),
         architectures=_architectures(options.architecture),
         python=_python(options.python),
         versions=_pairs(options.version, "--version"),
         packages={name: Path(folder).resolve() for name, folder in _pairs(options.package, "--package").items()},
+        site={_known(name): merge for name, merge in read_site(options.config).items()} if options.config else {},
         gdk=options.gdk,
     )
 

@@ -53,12 +53,14 @@ def find_uv(root: Path, environ: Mapping[str, str] = os.environ) -> str:
     return found
 
 
-def build_layer(layer: Layer, cache: Cache, uv: str, job: Job) -> tuple[Path, Content]:
-    """The layer's zip (its names begin with lib/) and what it holds, from the cache when nothing changed. Raises BuildError."""
-    key = layer.key()
+def cached_layer(layer: Layer, cache: Cache, key: str) -> tuple[Path, Content] | None:
+    """The layer's zip (its names begin with lib/) and what it holds, when the cache has it."""
     cached, kept = cache.get("layers", layer.slot, key, ".zip"), cache.get("layers", layer.slot, key, ".json")
-    if cached is not None and kept is not None:
-        return cached, load_content(kept)
+    return (cached, load_content(kept)) if cached is not None and kept is not None else None
+
+
+def build_layer(layer: Layer, cache: Cache, key: str, uv: str, job: Job) -> tuple[Path, Content]:
+    """Make what `cached_layer` then finds. Raises BuildError."""
     with tempfile.TemporaryDirectory(dir=cache.scratch()) as scratch:
         target = Path(scratch)
         job.step("unpacking wheels")
@@ -69,9 +71,9 @@ def build_layer(layer: Layer, cache: Cache, uv: str, job: Job) -> tuple[Path, Co
         with cache.make("layers", layer.slot, key, (".zip", ".json")) as (archive, content_file):
             content = write_archive(archive, entries, job.advance)
             save_content(content_file, content)
-    done = cache.get("layers", layer.slot, key, ".zip")
-    assert done is not None  # noqa: S101 - made above
-    return done, content
+    made = cached_layer(layer, cache, key)
+    assert made is not None  # noqa: S101 - made above
+    return made
 
 
 def _entries(target: Path) -> list[tuple[str, Path]]:

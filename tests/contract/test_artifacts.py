@@ -15,9 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from components.builder.build import Request, build
 from components.builder.cli import main
-from components.builder.progress import PlainProgress
 from components.builder.table import ARCHITECTURES, ARTEFACTS, MEGABYTE, Artefact
 from tools.recipes import ROOT
 
@@ -237,21 +235,3 @@ def test_a_build_repeats_itself_byte_for_byte(tmp_path: Path) -> None:
         outs.append({path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()})
     assert len(outs[0]) == 4
     assert outs[0] == outs[1]
-
-
-def test_a_build_on_a_warm_cache_gives_the_same_files(built: Path, tmp_path: Path) -> None:
-    request = Request(
-        root=ROOT,
-        out=tmp_path / "again",
-        cache=ROOT / ".cache" / "build",
-        components=[artefact.component for artefact in ARTEFACTS],
-        architectures=[HOST],
-        python=PYTHON,
-        versions={},
-        packages={},
-    )
-    assert build(request, PlainProgress(steps=False)) == []
-    for artefact in ARTEFACTS:
-        assert zip_of(tmp_path / "again", artefact, HOST).samefile(zip_of(built, artefact, HOST)) or (
-            zip_of(tmp_path / "again", artefact, HOST).read_bytes() == zip_of(built, artefact, HOST).read_bytes()
-        )

@@ -12,6 +12,7 @@ from components.builder.archive import write_archive
 from components.builder.assembly import Order, build_zip, read_inputs
 from components.builder.cache import Cache
 from components.builder.cli import main
+from components.builder.configuration import with_site
 from components.builder.errors import BuildError
 from components.builder.table import ARCHITECTURES, artefact_of
 from components.builder.wheels import find_uv
@@ -53,6 +54,58 @@ def test_a_second_build_makes_nothing_and_a_change_makes_it_anew(
         assert run(root) == 0
         states.append("as before" not in capsys.readouterr().out)
     assert states == [True, False, True, False, True]
+
+
+def test_the_same_sources_give_the_same_bytes_whatever_was_built_in_between(root: Path) -> None:
+    change = root / "components/common/linewatch_common/new.py"
+    seen = []
+    for text in ("a", "b", "a"):
+        change.write_text(text)
+        assert run(root) == 0
+        seen.append(zip_path(root).read_bytes())
+    assert seen[0] == seen[2] != seen[1]
+
+
+def test_a_sites_configuration_becomes_the_defaults(root: Path, tmp_path: Path) -> None:
+    """For lite, whose command line cannot set any."""
+    site = tmp_path / "line2.json"
+    site.write_text(json.dumps({MODEL: {"MERGE": {"Station": "line2"}}, "com.linewatch.Camera": {"MERGE": {}}}))
+    assert run(root, "--config", str(site)) == 0
+    recipe = json.loads((root / f"greengrass-build/recipes/{MODEL}-1.0.0.json").read_text())
+    configuration = recipe["ComponentConfiguration"]["DefaultConfiguration"]
+    assert configuration["Station"] == "line2"
+    assert "accessControl" in configuration
+
+
+def test_maps_of_the_configuration_are_merged_key_by_key() -> None:
+    recipe = {
+        "ComponentName": "N",
+        "ComponentConfiguration": {"DefaultConfiguration": {"Source": {"Kind": "a", "Path": ""}}},
+    }
+    merged = with_site(recipe, {"Source": {"Path": "/x"}})
+    assert merged["ComponentConfiguration"]["DefaultConfiguration"] == {"Source": {"Kind": "a", "Path": "/x"}}
+    assert recipe["ComponentConfiguration"] == {"DefaultConfiguration": {"Source": {"Kind": "a", "Path": ""}}}
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("{", "want "),
+        ("[]", "want "),
+        (json.dumps({MODEL: {"RESET": []}}), "MERGE only"),
+        (json.dumps({"Camra": {"MERGE": {}}}), "Camra: no such component"),
+        (json.dumps({MODEL: {"MERGE": {"Statoin": "x"}}}), "there is no key 'Statoin'; did you mean Station?"),
+        (json.dumps({MODEL: {"MERGE": {"Station": {}}}}), "Station is no map"),
+        (json.dumps({MODEL: {"MERGE": {"accessControl": {}}}}), "accessControl stays"),
+    ],
+)
+def test_a_wrong_configuration_is_one_clear_line(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, line: str
+) -> None:
+    (tmp_path / "site.json").write_text(text)
+    assert run(root, "--config", str(tmp_path / "site.json")) == 1
+    (said,) = capsys.readouterr().err.splitlines()
+    assert line in said
 
 
 def test_a_file_that_python_or_an_editor_leaves_is_not_packed(root: Path) -> None:
