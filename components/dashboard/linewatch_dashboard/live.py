@@ -44,6 +44,9 @@ LEDGER_SPACING_SECONDS = 2.0
 
 COMPLAINT_SPACING_SECONDS = 10.0
 
+# Beyond it a phone's browser gives up, and ten viewers would take a device's memory.
+MAX_PICTURE_BYTES = 16 * 1024 * 1024
+
 PLACE_UNKNOWN = "Inspector has not said yet where its pictures are"
 
 
@@ -233,6 +236,8 @@ class Live:
         if stored.verdict.frame_id != shown.verdict.frame_id:
             self._complain(f"{shown.path} holds the inspection of {stored.verdict.frame_id}")
             return Loaded(shown, Pictures(missing="the stored picture is another part's"))
+        if len(stored.pictures.picture) > MAX_PICTURE_BYTES:
+            return Loaded(shown, Pictures(missing="the picture is too large for this page"))
         return Loaded(replace(shown, verdict=stored.verdict), stored.pictures)
 
     # --- states out
