@@ -30,7 +30,7 @@ class LiveSource:
         self._backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         self._changed = threading.Condition()
         self._newest: Picture | SourceFailure | None = None
-        self._away = "it is being opened"
+        self._away = ""
         self._closing = threading.Event()
         self._discarded = 0
         self._reconnects = 0
