@@ -1,5 +1,6 @@
 """The agent on the bus: offers and withdrawals in, answers out."""
 
+import contextlib
 import logging
 import queue
 import threading
@@ -53,6 +54,8 @@ class ModelDesk:
     def stop(self) -> None:
         """End after the message at hand."""
         self._stopping.set()
+        with contextlib.suppress(queue.Full):
+            self._inbox.put_nowait(None)  # wakes the thread; a full queue does so too
         if self._thread.is_alive():
             self._thread.join(timeout=STOP_SECONDS)
 

@@ -17,6 +17,14 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
+def tmp_path(folder: Path) -> Path:
+    """pytest's own lies on the disk, whose fsync the agent waits for."""
+    made = folder / "tmp"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
 def client(folder: Path) -> Iterator[AgentClient]:
     """A client of a running agent that works in `folder`."""
     settings = {"capture_data_push_period_seconds": 1, "capture_data_batch_size": 2, "capture_data_buffer_size": 4}

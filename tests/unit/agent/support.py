@@ -105,8 +105,9 @@ def offer_of(folder: Path, *, nonce: str = "n1", trial: bool = False, **changes:
 
 @contextmanager
 def short_folder() -> Iterator[Path]:
-    """A folder with a short path: a unix socket's is limited to 107 bytes, and pytest's own are long."""
-    with tempfile.TemporaryDirectory(prefix="lw-") as folder:
+    """A folder with a short path (a unix socket's is limited to 107 bytes), in memory where that is possible: fsync costs nothing."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="lw-", dir=memory if memory.is_dir() else None) as folder:
         yield Path(folder)
 
 
