@@ -20,14 +20,19 @@ from linewatch_camera.output import FrameOutput
 from linewatch_camera.ring_keeper import RingKeeper, RingSettings
 from linewatch_camera.selfcheck import selfcheck
 from linewatch_camera.sources.choice import identity_of, make_source
+from linewatch_camera.sources.port import Source
 
 
 def build(config: CameraConfig, context: Context) -> Camera:
     """The camera of one configuration."""
     # Decoding one picture at a time; the cores belong to the models.
     cv2.setNumThreads(1)
+    return compose(config, context, make_source(config))
+
+
+def compose(config: CameraConfig, context: Context, source: Source) -> Camera:
+    """The camera over a source."""
     bus, topics = context.bus, context.topics
-    source = make_source(config)
     ring = RingKeeper(
         RingSettings(
             path=ring_path(Path(config.shared_memory_folder), config.station),

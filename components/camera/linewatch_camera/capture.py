@@ -69,11 +69,12 @@ class Capture:
         self._desk.wake()
 
     def _turn(self) -> None:
-        request = self._desk.next(self._patience())
-        if self._stopping.is_set():
-            return
         try:
+            # First the ring: it remembers which triggers an earlier process carried out.
             ready = self._make_ready()
+            request = self._desk.next(self._patience())
+            if self._stopping.is_set():
+                return
             if request is not None:
                 self._carry_out(request)
             elif ready and self._patience() <= 0:
