@@ -4,6 +4,7 @@ The kernel holds it (flock), so a killed process or a power cut frees it. The de
 the component's process keeps its version from being removed without knowing of it.
 """
 
+import contextlib
 import fcntl
 import os
 import time
@@ -42,8 +43,9 @@ class VersionLock:
             self._fd = -1
 
     def touch(self) -> None:
-        """Note that the version is used now."""
-        os.utime(self._fd)
+        """Note that the version is used now, where the disk takes it: only the order of removing depends on it."""
+        with contextlib.suppress(OSError):
+            os.utime(self._fd)
 
     def hand_over(self) -> None:
         """Let the program that this process becomes by exec keep the lock."""
@@ -59,7 +61,8 @@ class VersionLock:
     def _try(self, kind: int) -> bool:
         try:
             if self._fd < 0:
-                self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                # Read-only is enough for flock, and works on a disk that the kernel has made read-only after an error.
+                self._fd = os.open(self._path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._fd, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             return False

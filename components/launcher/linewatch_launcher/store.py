@@ -48,13 +48,15 @@ class Store:
         return folder, lock
 
     def remove_others(self, current: Bundle) -> None:
-        """Remove the versions that are neither current, nor the one used last before it, nor in use. Never raises OSError."""
-        names = {path.name for path in self._root.iterdir() if path.is_dir() and not path.name.startswith(".")}
-        names |= {path.name[1:].removesuffix(".part") for path in self._root.glob(".*.part")}
-        names.discard(current.folder_name)
-        by_use = sorted(names, key=self._last_used, reverse=True)
+        """Remove the versions that are neither current, nor the one used last before it, nor in use. What cannot go stays."""
+        by_use = sorted(self._names() - {current.folder_name}, key=self._last_used, reverse=True)
         for name in by_use[KEEP_OTHERS:]:
             self._remove(name)
+
+    def _names(self) -> set[str]:
+        """Every version of which there is something, whole or not."""
+        folders = [path.name for path in self._root.glob("*-*") if path.is_dir()]
+        return {name.removeprefix(".").removesuffix(".part") for name in folders}
 
     def _make_root(self) -> None:
         try:

@@ -264,6 +264,20 @@ def test_a_full_disk_says_how_much_is_needed_before_it_fills_it(make_zip: ZipMak
     assert "unpacking needs" in line
 
 
+def test_a_disk_that_became_read_only_does_not_keep_the_component_from_starting(
+    make_zip: ZipMaker, tmp_path: Path
+) -> None:
+    """Kernels do that after an error of the medium; the component then says itself what it cannot write."""
+    if subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("unshare -rm is not allowed here")
+    archive, work = make_zip(), tmp_path / "work"
+    said(launch(archive, "install", "--work", str(work)))
+    script = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
+    command = ["unshare", "-rm", "sh", "-c", script, str(work), sys.executable, "-I", str(archive), "run"]
+    done = subprocess.run([*command, "--work", str(work)], capture_output=True, text=True, check=False, timeout=60)
+    assert said(done)["arguments"] == ["run"]
+
+
 def test_a_damaged_zip_is_one_clear_line(make_zip: ZipMaker, tmp_path: Path) -> None:
     archive = make_zip(extra="x" * 100_000 + "y")
     data = bytearray(archive.read_bytes())
