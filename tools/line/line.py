@@ -45,7 +45,7 @@ class LineError(LinewatchError):
 
 @dataclass(frozen=True, slots=True)
 class LineSettings:
-    """What to run. `frames` 0 runs on; `overrides` are merged into a component's configuration."""
+    """What to run. `frames` 0 runs on, `port` 0 takes a free one; `overrides` are merged into a component's configuration."""
 
     source: Path = ROOT / "demo/parts"
     frames: int = 0
@@ -69,7 +69,7 @@ class LineSettings:
         merged: dict[str, dict[str, Any]] = {
             "com.linewatch.Camera": camera | {"SharedMemoryFolder": str(shared_memory)},
             "com.linewatch.Inspector": {"SharedMemoryFolder": str(shared_memory)},
-            "com.linewatch.Dashboard": {"Port": self.port},
+            "com.linewatch.Dashboard": {"Port": self.port or free_port(0)},
         }
         for name, override in self.overrides.items():
             merged[name] = merged.get(name, {}) | override
