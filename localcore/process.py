@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 from linewatch_common.errors import UnavailableError
 
@@ -80,7 +81,7 @@ class Guard:
 class ComponentProcess:
     """A running script: its process group, its exit code, its output on the way to the log."""
 
-    def __init__(self, process: asyncio.subprocess.Process, guard: Guard, output: list[asyncio.Task[None]]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], guard: Guard, output: list[asyncio.Task[None]]) -> None:
         self._process = process
         self._guard = guard
         self._output = output
@@ -91,11 +92,12 @@ class ComponentProcess:
     ) -> "ComponentProcess":
         """Run `script` with `sh -c` in its own session. Raises UnavailableError when it cannot start."""
         try:
-            process = await asyncio.create_subprocess_exec(
-                *("/bin/sh", "-c", _GATE, "localcore", script),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
+            process = subprocess.Popen(
+                ["/bin/sh", "-c", _GATE, "localcore", script],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
                 cwd=folder,
                 env=dict(environment),
                 start_new_session=True,
@@ -104,12 +106,13 @@ class ComponentProcess:
             raise UnavailableError(f"cannot start the script: {error}") from error
         guard.add(process.pid)
         readers = [
-            asyncio.create_task(_copy_lines(stream, name, output))
-            for stream, name in ((process.stdout, "stdout"), (process.stderr, "stderr"))
-            if stream is not None
+            asyncio.create_task(_copy_lines(pipe, name, output))
+            for pipe, name in ((process.stdout, "stdout"), (process.stderr, "stderr"))
+            if pipe is not None
         ]
         if process.stdin is not None:
-            process.stdin.write(b"go\n")
+            with contextlib.suppress(BrokenPipeError):  # it was killed already
+                process.stdin.write(b"go\n")
             process.stdin.close()
         return cls(process, guard, readers)
 
@@ -120,7 +123,7 @@ class ComponentProcess:
 
     async def wait(self, stop_timeout_s: float) -> int:
         """The leader's exit code (negative: the signal that ended it), after what it left behind has been ended too."""
-        code = await self._process.wait()
+        code = await self._leader_exit()
         await self.end_group(stop_timeout_s)
         done, pending = await asyncio.wait(self._output, timeout=_KILL_TIMEOUT_S)
         for task in pending:
@@ -129,6 +132,20 @@ class ComponentProcess:
             task.result()
         self._guard.remove(self.pid)
         return code
+
+    async def _leader_exit(self) -> int:
+        # Not asyncio's own subprocess: its wait() returns only when nobody holds the output any more, and a crashed
+        # leader's child may do so for ever.
+        loop = asyncio.get_running_loop()
+        exited = asyncio.Event()
+        pidfd = os.pidfd_open(self.pid)
+        loop.add_reader(pidfd, exited.set)
+        try:
+            await exited.wait()
+        finally:
+            loop.remove_reader(pidfd)
+            os.close(pidfd)
+        return self._process.wait()
 
     def signal(self, number: int) -> bool:
         """Signal the whole group; False when it is gone."""
@@ -151,9 +168,20 @@ class ComponentProcess:
         log.error("process group %d does not end", self.pid)
 
 
-async def _copy_lines(stream: asyncio.StreamReader, name: str, output: ComponentLog) -> None:
+async def _copy_lines(pipe: IO[bytes], name: str, output: ComponentLog) -> None:
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), pipe
+    )
+    try:
+        await _copy(reader, name, output)
+    finally:
+        transport.close()
+
+
+async def _copy(reader: asyncio.StreamReader, name: str, output: ComponentLog) -> None:
     rest = b""
-    while chunk := await stream.read(_CHUNK_BYTES):
+    while chunk := await reader.read(_CHUNK_BYTES):
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
             output.write(name, line.decode(errors="replace"))

@@ -1,4 +1,4 @@
-"""A real core for a test: started as its own process in a temporary root, stopped at the end, its logs shown on failure.
+"""A real core for a test: started as its own process in a temporary root, stopped at the end.
 
     from localcore.testing import running_core
 
@@ -9,7 +9,8 @@
             core.restart_daemon()                                    # "reboot": stop, start again on the same root
             print(core.log("com.example.A"))
 
-`running_core` works as well inside a pytest fixture (`yield` within the `with`). The root is a short path under the
+`running_core` works as well inside a pytest fixture (`yield` within the `with`). At its end it prints the daemon's output and
+all components' logs: pytest captures them and shows them with a test that fails. The root is a short path under the
 system's temporary folder, because a unix socket's path is limited to 107 bytes; it is removed afterwards.
 """
 
@@ -123,7 +124,7 @@ class RunningCore:
         return ""
 
     def show(self) -> None:
-        """Print the daemon's output and all logs: pytest shows it with the failure."""
+        """Print the daemon's output and all logs."""
         print(f"--- core on {self.root}\n{self.output()}")
         for path in sorted((self.root / "logs").glob("*.log")):
             print(f"--- {path.name}\n{path.read_text(errors='replace')}")
@@ -154,11 +155,9 @@ def running_core(
     try:
         core.start()
         yield core
-    except BaseException:
-        core.show()
-        raise
     finally:
         core.stop()
+        core.show()
         core.remove()
 
 

@@ -158,8 +158,10 @@ class Unit:
         while not self._stopping:
             started = time.monotonic()
             failure = await self._run_once()
-            if self._stopping or failure is None:
-                self._set(State.FINISHED, "" if self._stopping else "run ended with exit code 0")
+            if self._stopping:
+                return  # `stop` sets the state
+            if failure is None:
+                self._set(State.FINISHED, "run ended with exit code 0")
                 return
             self.errors.add()
             failures = 1 if time.monotonic() - started > _SETTLED_S else failures + 1
