@@ -1,0 +1,143 @@
+"""Agent and model components as processes on a core: real IPC, real sockets, real kills."""
+
+import json
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from linewatch_agent_api.client import AgentClient
+from linewatch_common.errors import AgentUnavailableError, InputError, MessageError
+from linewatch_common.messages.base import decode
+from linewatch_common.messages.status import AgentStatus, Heartbeat
+
+from localcore.client import Deployment
+from localcore.testing import RunningCore, running_core, wait_until
+from tests.unit.agent.support import make_package, short_folder
+
+AGENT, MODEL = "com.linewatch.EdgeAgent", "com.linewatch.model.Tiny"
+PICTURE = {"picture": np.full((1, 4, 4, 3), 51, np.uint8)}
+ACCESS = {
+    "aws.greengrass.ipc.pubsub": {
+        "test:pubsub:1": {
+            "operations": ["aws.greengrass#PublishToTopic", "aws.greengrass#SubscribeToTopic"],
+            "resources": ["linewatch/*/models", "linewatch/*/status"],
+        }
+    }
+}
+
+
+class Line:
+    """A core with components that run from the checkout, and what the agent's heartbeat says."""
+
+    def __init__(self, core: RunningCore, folder: Path) -> None:
+        self.core = core
+        self.folder = folder
+        self.agent: AgentStatus | None = None
+
+    def heard(self, _topic: str, payload: bytes) -> None:
+        try:
+            beat: Heartbeat = decode(payload, Heartbeat)
+        except MessageError:
+            return
+        self.agent = beat.agent or self.agent
+
+    def deploy(self, name: str, version: str, module: str, steps: tuple[str, ...], **setenv: str) -> Deployment:
+        recipes, artifacts = self.folder / "recipes", self.folder / "artifacts"
+        for folder in (recipes, artifacts):
+            folder.mkdir(exist_ok=True)
+        command = f"exec {shlex.quote(sys.executable)} -m {module}"
+        environ = {"LINEWATCH_WORK": "{work:path}", "LINEWATCH_COMPONENT": name, **setenv}
+        recipe = {
+            "RecipeFormatVersion": "2020-01-25",
+            "ComponentName": name,
+            "ComponentVersion": version,
+            "ComponentConfiguration": {"DefaultConfiguration": {"accessControl": ACCESS}},
+            "Manifests": [
+                {
+                    "Platform": {"os": "linux", "runtime": "*"},
+                    "Lifecycle": {"Setenv": environ, **{step: {"Script": f"{command} {step}"} for step in steps}},
+                    "Artifacts": [],
+                }
+            ],
+        }
+        (recipes / f"{name}-{version}.json").write_text(json.dumps(recipe))
+        deployment = self.core.client.deploy(recipes=recipes, artifacts=artifacts, merge={name: version})
+        return self.core.client.wait(deployment, timeout_s=100)
+
+    def deploy_agent(self) -> Deployment:
+        return self.deploy(AGENT, "1.0.0", "linewatch_agent", ("run",))
+
+    def deploy_model(self, version: str, **package: Any) -> Deployment:
+        made = make_package(self.folder / f"package-{version}", version=version, **package)
+        return self.deploy(MODEL, version, "linewatch_model", ("install", "run"), LINEWATCH_PACKAGE=str(made))
+
+    def serves(self, identifier: str) -> bool:
+        """Whether the agent's heartbeat names it, and it predicts."""
+        if self.agent is None or "classifier" not in self.agent.roles:
+            return False
+        if self.agent.roles["classifier"].identifier != identifier:
+            return False
+        try:
+            with AgentClient(self.agent.endpoint) as client:
+                return bool(client.predict(identifier, PICTURE))
+        except (AgentUnavailableError, InputError):
+            return False
+
+    def kill(self, name: str) -> None:
+        [pid] = self.core.client.component(name).pids
+        os.kill(pid, signal.SIGKILL)
+
+    @property
+    def boot_id(self) -> str:
+        assert self.agent is not None
+        return self.agent.boot_id
+
+
+@pytest.fixture(params=["lite", "classic"])
+def line(request: pytest.FixtureRequest) -> Iterator[Line]:
+    with running_core(like=request.param) as core, short_folder() as folder:
+        made = Line(core, folder)
+        with core.client.subscribe("linewatch/line1/status", made.heard):
+            yield made
+
+
+def test_a_model_is_proved_served_replaced_and_survives_a_kill(line: Line) -> None:
+    assert line.deploy_agent().succeeded
+    assert line.deploy_model("1.0.0").succeeded
+    assert "proved" in line.core.log(MODEL)
+    wait_until(lambda: line.serves("Tiny-1-0-0"), 30)
+    before = line.boot_id
+    line.kill(AGENT)
+    wait_until(lambda: line.boot_id != before and line.serves("Tiny-1-0-0"), 30)
+    assert "restored from our own copy" in line.core.log(AGENT)
+    assert line.deploy_model("2.0.0").succeeded
+    wait_until(lambda: line.serves("Tiny-2-0-0"), 30)
+
+
+def test_a_refused_update_fails_the_deployment_and_the_line_runs_on(line: Line) -> None:
+    assert line.deploy_agent().succeeded
+    assert line.deploy_model("1.0.0").succeeded
+    wait_until(lambda: line.serves("Tiny-1-0-0"), 30)
+    assert not line.deploy_model("2.0.0", golden_shift=0.5).succeeded
+    assert "the agent refuses Tiny-2-0-0: Tiny-2-0-0: golden picture 1" in line.core.log(MODEL)
+    assert line.serves("Tiny-1-0-0")
+    line.core.restart_daemon()  # a reboot; lite has lost the model component by now
+    with line.core.client.subscribe("linewatch/line1/status", line.heard):
+        before = line.boot_id
+        wait_until(lambda: line.boot_id != before and line.serves("Tiny-1-0-0"), 30)
+
+
+@pytest.mark.parametrize("line", ["lite"], indirect=True)
+def test_a_bad_first_model_breaks_its_component_and_not_the_agent(line: Line) -> None:
+    line.deploy_model("1.0.0", golden_shift=0.5)  # on a first deployment there is no agent yet that could refuse it
+    assert line.deploy_agent().succeeded
+    wait_until(lambda: line.core.client.component(MODEL).state == "BROKEN", 60)
+    assert "unproved: no edge agent runs" in line.core.log(MODEL)
+    assert "the agent refuses Tiny-1-0-0" in line.core.log(MODEL)
+    assert line.core.client.component(AGENT).state == "RUNNING"
