@@ -27,6 +27,8 @@ def build(config: CameraConfig, context: Context) -> Camera:
     """The camera of one configuration."""
     # Decoding one picture at a time; the cores belong to the models.
     cv2.setNumThreads(1)
+    # What it warns of, the sources say in one line with the name of the file or stream.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
     return compose(config, context, make_source(config))
 
 

@@ -92,8 +92,8 @@ def test_a_folder_waits_for_inspector_and_then_every_picture_is_announced_and_li
 
 
 def test_a_folder_pauses_while_inspector_stops_and_loses_nothing(line: Line) -> None:
-    fill(line.pictures, 60)
-    with line.camera(line.config(frames_per_second=50.0)) as camera:
+    fill(line.pictures, 25)
+    with line.camera(line.config(frames_per_second=100.0)) as camera:
         line.inspector()
         line.wait_for_frames(3)
         line.inspector(state=ComponentState.STOPPING)
@@ -103,11 +103,11 @@ def test_a_folder_pauses_while_inspector_stops_and_loses_nothing(line: Line) -> 
         assert status.camera is not None
         assert status.camera.paused
         held = len(line.frames())
-        time.sleep(0.2)
+        time.sleep(0.1)
         assert len(line.frames()) <= held + 1
         line.inspector()
-        line.wait_for_frames(60)
-    assert parts(line) == [f"part{n}" for n in range(1, 61)]
+        line.wait_for_frames(25)
+    assert parts(line) == [f"part{n}" for n in range(1, 26)]
 
 
 def test_a_live_source_never_waits_and_its_counters_are_told(line: Line) -> None:
@@ -169,7 +169,7 @@ def test_a_restarted_camera_goes_on_where_it_was(line: Line) -> None:
 def test_the_limit_counts_over_restarts(line: Line) -> None:
     fill(line.pictures, 4)
     for count in (4, 10):
-        with line.camera(line.config(loop=True, limit=10, frames_per_second=50.0)) as camera:
+        with line.camera(line.config(loop=True, limit=10, frames_per_second=100.0)) as camera:
             line.inspector()
             line.wait_for_frames(count)
     assert [frame.sequence for frame in line.frames()] == list(range(1, 11))

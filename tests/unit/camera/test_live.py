@@ -73,7 +73,7 @@ class Plug:
     def __call__(self) -> FakeDevice:
         self.tries += 1
         if not self.devices:
-            raise UnavailableError("/dev/video9: no such device")
+            raise UnavailableError("no such device")
         return self.devices.pop(0)
 
 
@@ -155,7 +155,7 @@ def test_a_device_that_is_not_there_is_tried_again_with_growing_pauses() -> None
     plug = Plug()
     made = live(plug)
     until(lambda: plug.tries >= 2)
-    with pytest.raises(UnavailableError, match=r"v4l2 /dev/video9: /dev/video9: no such device"):
+    with pytest.raises(UnavailableError, match=r"^v4l2 /dev/video9: no such device"):
         made.read()
     assert made.reconnects == 0
     made.close()
@@ -189,9 +189,9 @@ def test_a_frame_too_large_for_a_slot_is_a_failure() -> None:
 
 
 def test_opencv_says_clearly_that_a_device_is_not_there() -> None:
-    with pytest.raises(UnavailableError, match=r"/dev/video250: no such device"):
+    with pytest.raises(UnavailableError, match=r"^no such device"):
         v4l2_opener("/dev/video250", 1.0)()
-    with pytest.raises(UnavailableError, match=r"/dev/null: cannot be opened as a video device"):
+    with pytest.raises(UnavailableError, match=r"^cannot be opened as a video device"):
         v4l2_opener("/dev/null", 1.0)()
 
 

@@ -21,4 +21,4 @@ class VideoCapture(Protocol):
 
 
 Opener = Callable[[], VideoCapture]
-"""Opens a device or stream, waiting up to its open timeout; raises UnavailableError with one line when it cannot."""
+"""Opens a device or stream, waiting up to its open timeout; raises UnavailableError with the reason alone when it cannot."""

@@ -90,7 +90,7 @@ class LiveSource:
             try:
                 capture = self._opener()
             except UnavailableError as error:
-                self._gone(str(error).removeprefix(f"{self._name}: "))
+                self._gone(str(error))
                 self._closing.wait(self._backoff.pause())
                 continue
             if not first:

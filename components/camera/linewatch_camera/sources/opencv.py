@@ -16,7 +16,7 @@ def v4l2_opener(device: str, read_timeout: float) -> Opener:
 
     def open_device() -> VideoCapture:
         if not device.isdecimal() and not Path(device).exists():
-            raise UnavailableError(f"{device}: no such device")
+            raise UnavailableError("no such device")
         milliseconds = int(read_timeout * 1000)
         capture = cv2.VideoCapture(
             int(device) if device.isdecimal() else device,
@@ -24,7 +24,7 @@ def v4l2_opener(device: str, read_timeout: float) -> Opener:
             # One buffer in the driver: the next frame is a fresh one.
             [cv2.CAP_PROP_BUFFERSIZE, 1, cv2.CAP_PROP_READ_TIMEOUT_MSEC, milliseconds],
         )
-        return _opened(capture, device, "cannot be opened as a video device")
+        return _opened(capture, "cannot be opened as a video device")
 
     return open_device
 
@@ -43,7 +43,7 @@ def rtsp_opener(url: str, open_timeout: float, read_timeout: float) -> Opener:
                 int(read_timeout * 1000),
             ],
         )
-        return _opened(capture, without_secrets(url), "no stream there, or no answer in time")
+        return _opened(capture, "no stream there, or no answer in time")
 
     return open_stream
 
@@ -52,7 +52,7 @@ def open_file(path: str) -> VideoCapture:
     """A video file. Raises UnavailableError."""
     if not Path(path).is_file():
         raise UnavailableError(f"{path}: no such video file")
-    return _opened(cv2.VideoCapture(str(Path(path).resolve()), cv2.CAP_FFMPEG), path, "cannot be read as a video")
+    return _opened(cv2.VideoCapture(str(Path(path).resolve()), cv2.CAP_FFMPEG), f"{path}: cannot be read as a video")
 
 
 def retrieved(capture: VideoCapture, slot_bytes: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.generic]]":
@@ -73,8 +73,8 @@ def without_secrets(url: str) -> str:
     return re.sub(r"^([a-z]+://)[^/]*@", r"\1", url)
 
 
-def _opened(capture: "cv2.VideoCapture", name: str, complaint: str) -> VideoCapture:
+def _opened(capture: "cv2.VideoCapture", complaint: str) -> VideoCapture:
     if not capture.isOpened():
         capture.release()
-        raise UnavailableError(f"{name}: {complaint}")
+        raise UnavailableError(complaint)
     return capture
