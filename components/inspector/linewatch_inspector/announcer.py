@@ -95,7 +95,8 @@ class Announcer:
         if self.bus_problem:
             log.info("verdicts go out again, %d waited", len(self._waiting))
             self.bus_problem = ""
-        self._journaled(lambda: self._journal.published(item.verdict.frame_id))
+        if not self.journal_problem:
+            self._journaled(lambda: self._journal.published(item.verdict.frame_id))
         self._finish(item)
         return True
 

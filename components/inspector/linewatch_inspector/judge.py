@@ -208,7 +208,8 @@ def _score(outputs: Mapping[str, NDArray[Any]], model: RoleModel) -> float:
     score = float(scores.reshape(-1)[0])
     if not -SCORE_SLACK <= score <= 1 + SCORE_SLACK:  # also false for a NaN
         raise InputError(f"{model.identifier}: the score {score} is not a probability")
-    return min(max(score, 0.0), 1.0)
+    # Rounded before it is compared: what the ledger shows is what decided.
+    return round(min(max(score, 0.0), 1.0), 6)
 
 
 def _picture(slot: RingFrame) -> Picture:
