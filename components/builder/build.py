@@ -1,9 +1,10 @@
 """A whole build: the layers, the zips, the recipes."""
 
+import filecmp
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -96,6 +97,7 @@ class _Build:
         read = self._each(orders, lambda order: read_inputs(order, self._request.root))
         layers = self._layers([order for order, inputs in read if self._cached(order, inputs) is None])
         self._each(read, lambda pair: self._deliver(*pair, layers))
+        self._each(orders, self._remove_outdated)
 
     def _cached(self, order: Order, inputs: Inputs) -> Path | None:
         return self._cache.get("zips", order.slot, inputs.key, ".zip")
@@ -124,9 +126,23 @@ class _Build:
             if layer is None:
                 return  # its failure is noted already
             path, state = build_zip(order, inputs, self._cache, layer), "built"
-        target = self._request.out / "artifacts" / order.artefact.component / order.version / order.name
-        place(path, target)
+        place(path, self._target(order))
         job.done(f"{path.stat().st_size / MEGABYTE:.1f} MB, {state}")
+
+    def _target(self, order: Order) -> Path:
+        return self._request.out / "artifacts" / order.artefact.component / order.version / order.name
+
+    def _remove_outdated(self, order: Order) -> None:
+        """An earlier build's zip for another architecture must not be deployed with this build's recipe unless it is the same code."""
+        for architecture in ARCHITECTURES.values():
+            other = replace(order, architecture=architecture)
+            target = self._target(other)
+            if architecture.name in self._request.architectures or not target.exists():
+                continue
+            current = self._cached(other, read_inputs(other, self._request.root))
+            if current is None or not filecmp.cmp(current, target):
+                target.unlink()
+                self._progress.line(f"build: {other.name}: older than its sources, removed")
 
     def _each(
         self, items: Sequence[T], work: Callable[[T], R], pool: ThreadPoolExecutor | None = None

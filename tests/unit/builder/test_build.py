@@ -56,6 +56,16 @@ def test_a_second_build_makes_nothing_and_a_change_makes_it_anew(
     assert states == [True, False, True, False, True]
 
 
+def test_an_outdated_zip_for_another_architecture_does_not_stay(root: Path) -> None:
+    assert run(root, "--architecture", "all") == 0
+    assert run(root) == 0
+    assert zip_path(root, architecture="aarch64").exists(), "of the same sources"
+    (root / "components/common/linewatch_common/new.py").write_text("")
+    assert run(root) == 0
+    assert zip_path(root).exists()
+    assert not zip_path(root, architecture="aarch64").exists()
+
+
 def test_the_same_sources_give_the_same_bytes_whatever_was_built_in_between(root: Path) -> None:
     change = root / "components/common/linewatch_common/new.py"
     seen = []
