@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from linewatch_common.errors import LinewatchError
+from linewatch_common.errors import CorruptStateError, LinewatchError
 from linewatch_common.files import make_private_folder, write_atomically
 
 from localcore.access import AccessControl
@@ -111,7 +111,8 @@ class Core:
 
     async def run(self, ending: asyncio.Event) -> None:
         """Serve until `ending` is set, then stop the components and end. Raises LinewatchError when it cannot start."""
-        self._configuration.restore(load_json(self._layout.configuration) or {})
+        self._layout.cli_token.unlink(missing_ok=True)  # of a killed core: its presence tells that this one is up
+        self._restore_configuration()
         await self._server.start()
         self._guard.start()
         self._iot.start()
@@ -129,6 +130,13 @@ class Core:
             await self._server.stop()
             self._guard.stop()
             self._layout.cli_token.unlink(missing_ok=True)
+
+    def _restore_configuration(self) -> None:
+        path = self._layout.configuration
+        try:
+            self._configuration.restore(load_json(path) or {})
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CorruptStateError(f"{path}: not a core's configuration; remove the root to start anew") from error
 
     async def _work(self) -> None:
         try:

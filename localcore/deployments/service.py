@@ -125,4 +125,5 @@ class DeploymentService:
         placed = self._workshop.state.placed.get(name)
         if placed is None or placed.version != version or placed.placement != Placement.ACTIVE:
             return False
-        return self._workshop.supervisor.units[name].state in _HEALTHY
+        unit = self._workshop.supervisor.units.get(name)  # missing when its recipe could not be read after a reboot
+        return unit is not None and unit.state in _HEALTHY
