@@ -65,7 +65,7 @@ class Alarms:
 
 def one_run(component: str, seed: int, fps: float) -> Run:
     """A run of the line with one kill. Raises LineError when the line does not come up or does not finish."""
-    at_frame = random.Random(seed).randint(5, FRAMES - 20)
+    at_frame = random.Random(f"{component} {seed}").randint(5, FRAMES - 20)
     alarms = Alarms()
     settings = LineSettings(frames=FRAMES, fps=fps)
     with Line(settings, STATE / f"{component.rpartition('.')[2][:6]}{seed}") as line:
@@ -73,7 +73,7 @@ def one_run(component: str, seed: int, fps: float) -> Run:
             line.deploy()
             line.wait_for(lambda: line.records.captured() >= at_frame, SETTLE_SECONDS, f"{at_frame} frames")
             # Not at a frame's edge, but anywhere between two.
-            time.sleep(random.Random(-seed).random() / fps)
+            time.sleep(random.Random(f"{seed} {component}").random() / fps)
             killed = time.monotonic()
             line.kill(component)
             back = _seconds_until_judging(line, killed)

@@ -68,6 +68,7 @@ class Context:
     work: Path
     bus: LocalBus
     topics: Topics
+    beat_soon: Callable[[], None] = lambda: None  # call it when the next heartbeat says something that others wait for
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -145,6 +146,7 @@ class _Run:
             work=work_folder(self._environ),
             bus=self._bus,
             topics=topics,
+            beat_soon=self._wakeups.beat_soon,
         )
         component = self._service.build(config, context)
         self._bus.watch_configuration(self._wakeups.configuration_changed)
@@ -171,9 +173,10 @@ class _Run:
             if self._wakeups.configuration_pending and self._change_is_valid(config):
                 log.info("the configuration changed: starting again with it")
                 return True
-            if time.monotonic() >= due:
+            if self._wakeups.beat_pending or time.monotonic() >= due:
+                self._wakeups.beat_pending = False
                 heartbeat.beat(component.status())
-                due = max(due + HEARTBEAT_SECONDS, time.monotonic())
+                due = time.monotonic() + HEARTBEAT_SECONDS
             self._wakeups.wait(min(due - time.monotonic(), HEARTBEAT_SECONDS))
         heartbeat.last_beat(component.status())
         return False

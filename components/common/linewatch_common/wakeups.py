@@ -8,11 +8,12 @@ import signal
 import socket
 from types import FrameType
 
-_CONFIGURATION = b"\0"
+_CONFIGURATION = b"\x80"  # no signal has these numbers
+_BEAT = b"\x81"
 
 
 class Wakeups:
-    """`wait` returns early on SIGTERM, SIGINT or `configuration_changed`."""
+    """`wait` returns early on SIGTERM, SIGINT, `configuration_changed` or `beat_soon`."""
 
     def __init__(self) -> None:
         self._receiver, self._sender = socket.socketpair()
@@ -20,6 +21,7 @@ class Wakeups:
         self._sender.setblocking(False)
         self.stopping = False
         self.configuration_pending = False
+        self.beat_pending = False
 
     def install(self) -> None:
         """Route SIGTERM and SIGINT here. Only the main thread may."""
@@ -29,8 +31,15 @@ class Wakeups:
 
     def configuration_changed(self) -> None:
         """Any thread: wake the main thread to read the configuration again."""
+        self._wake(_CONFIGURATION)
+
+    def beat_soon(self) -> None:
+        """Any thread: wake the main thread to send a heartbeat now, because it says something new."""
+        self._wake(_BEAT)
+
+    def _wake(self, why: bytes) -> None:
         try:
-            self._sender.send(_CONFIGURATION)
+            self._sender.send(why)
         except BlockingIOError:
             return  # full of wake-ups already
 
@@ -42,6 +51,7 @@ class Wakeups:
         received = self._receiver.recv(4096)
         self.stopping |= any(byte in (signal.SIGTERM, signal.SIGINT) for byte in received)
         self.configuration_pending |= _CONFIGURATION[0] in received
+        self.beat_pending |= _BEAT[0] in received
 
 
 def _noted(_number: int, _frame: FrameType | None) -> None:
