@@ -119,7 +119,8 @@ def test_a_full_shared_memory_file_system_is_one_clear_line_and_can_be_tried_aga
     hog = small_file_system / "hog"
     hog.write_bytes(bytes(3_000_000))
     with pytest.raises(
-        StorageError, match=r"linewatch-line1.ring: cannot make a ring of 2.5 MB: No space left on device"
+        StorageError,
+        match=r"linewatch-line1.ring: cannot make a ring of 2.5 MB: No space left on device .1.2 MB are free",
     ):
         RingWriter.open(path, SLOTS, WIDTH * HEIGHT)
     assert [file.name for file in small_file_system.iterdir()] == ["hog"]
@@ -134,6 +135,20 @@ def test_a_full_shared_memory_file_system_is_one_clear_line_and_can_be_tried_aga
     hog.unlink()
     os.truncate(small_file_system / "taken-away", 0)
     assert write(writer, 1) == 1
+
+
+def test_a_larger_ring_takes_the_memory_of_the_old_one_when_there_is_no_other(small_file_system: Path) -> None:
+    path = small_file_system / "linewatch-line1.ring"
+    old = RingWriter.open(path, SLOTS, WIDTH * HEIGHT)
+    write(old, 1)
+    reader = RingReader(path)
+    reader.read(1)
+    with pytest.raises(StorageError, match="another process writes this ring"):
+        RingWriter.open(path, SLOTS + 2, WIDTH * HEIGHT)
+    old.close()
+    new = RingWriter.open(path, SLOTS + 2, WIDTH * HEIGHT)
+    assert write(new, 1) == 1
+    assert reader.read(1).epoch == new.epoch
 
 
 def fill(hog: Path) -> None:

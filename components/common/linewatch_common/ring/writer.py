@@ -1,7 +1,5 @@
 """Writing frames: one owner, who survives a kill, a tmp cleaner and a full file system."""
 
-import contextlib
-import fcntl
 import logging
 import os
 import stat
@@ -24,6 +22,7 @@ from linewatch_common.ring.layout import (
     fits_text,
     new_header,
 )
+from linewatch_common.ring.ring_file import check_unused, free_memory_of, make_file, open_existing
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +64,7 @@ class RingWriter:
         """
         writer = cls(path, Geometry(slots, slot_bytes), tag, after_epoch)
         if not writer._take_over():
-            writer._make_new()
+            writer._make_new_in_place_of_old()
         return writer
 
     @property
@@ -208,32 +207,16 @@ class RingWriter:
             return
         log.warning("%s: the ring was removed or changed by somebody else; making it again", self._path)
         if found is not None and (found.st_dev, found.st_ino) != self._identity:
-            self._check_unused()
+            check_unused(self._path)
         self._make_new()
-
-    def _check_unused(self) -> None:
-        """Raises StorageError when another process has put a ring of its own under the name: two would replace each other's for ever."""
-        try:
-            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except OSError:
-            return
-        try:
-            self._lock(fd)
-        finally:
-            os.close(fd)
 
     def _take_over(self) -> bool:
         """True when the file at the path is a ring to go on with. Raises StorageError when it is another's or in use."""
-        try:
-            fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except FileNotFoundError:
+        fd = open_existing(self._path)
+        if fd is None:
             return False
-        except OSError as error:
-            raise StorageError(f"{self._path}: cannot open the ring: {error.strerror}") from error
         taken = False
         try:
-            self._check_owner(fd)
-            self._lock(fd)
             taken = self._go_on(fd)
         except OSError as error:
             raise StorageError(f"{self._path}: cannot take over the ring: {error.strerror}") from error
@@ -241,20 +224,6 @@ class RingWriter:
             if not taken:
                 os.close(fd)
         return taken
-
-    def _check_owner(self, fd: int) -> None:
-        found = os.fstat(fd)
-        if found.st_uid != os.geteuid():
-            raise StorageError(
-                f"{self._path}: belongs to user {found.st_uid}, this process is user {os.geteuid()}: "
-                "run all linewatch components as one user, or remove the file"
-            )
-
-    def _lock(self, fd: int) -> None:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StorageError(f"{self._path}: another process writes this ring") from error
 
     def _go_on(self, fd: int) -> bool:
         found = os.fstat(fd)
@@ -295,29 +264,22 @@ class RingWriter:
                 return None
         return None
 
+    def _make_new_in_place_of_old(self) -> None:
+        """A fresh ring; when there is no room for it beside an old one that cannot be used, that one's memory is freed first."""
+        try:
+            self._make_new()
+        except StorageError:
+            if not free_memory_of(self._path):
+                raise
+            log.warning("%s: the old ring's memory is freed for the new one", self._path)
+            self._make_new()
+
     def _make_new(self) -> None:
         """A fresh ring under the name, complete before it is seen. Raises StorageError; the old state then still stands."""
         epoch = max(int(time.time()), self._epoch + 1)
-        beside = self._path.with_name(f".{self._path.name}.new")
-        fd = -1
-        try:
-            with contextlib.suppress(FileNotFoundError):
-                beside.unlink()
-            fd = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            self._lock(fd)
-            # All memory now: a full file system is refused here in one line, not at some frame.
-            os.posix_fallocate(fd, 0, self._geometry.file_bytes)
-            os.pwrite(fd, new_header(epoch, self._geometry, self._tag).pack(), 0)
-            found = os.fstat(fd)
-            beside.replace(self._path)
-        except OSError as error:
-            if fd >= 0:
-                os.close(fd)
-                with contextlib.suppress(OSError):
-                    beside.unlink()
-            raise StorageError(
-                f"{self._path}: cannot make a ring of {self._geometry.file_bytes / 1e6:.1f} MB: {error.strerror}"
-            ) from error
+        header = new_header(epoch, self._geometry, self._tag)
+        fd = make_file(self._path, header.pack(), self._geometry.file_bytes)
         self.close()
+        found = os.fstat(fd)
         self._fd, self._identity = fd, (found.st_dev, found.st_ino)
         self._epoch, self._sequence = epoch, 0
