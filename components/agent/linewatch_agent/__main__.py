@@ -84,7 +84,8 @@ def build_component(config: AgentConfig, context: Context) -> AgentComponent:
     )
     store = PackageStore(settings.root, config.memory_budget_mb * MEGABYTE)
     file = ActiveFile(context.work / "active.json")
-    roles = Roles(core.registry, store, file, settings, core.counters)
+    # Inspector, and through it Camera, wait for a heartbeat that names the models.
+    roles = Roles(core.registry, store, file, settings, core.counters, on_change=context.beat_soon)
     desk = ModelDesk(roles, context.bus, context.topics, core.counters)
     return AgentComponent(core, desk, roles, own.path)
 

@@ -70,7 +70,7 @@ class _State:
 
 
 class Roles:
-    """Changed by one thread; `statuses`, `orphaned` and `problems` may be asked by any."""
+    """Changed by one thread; `statuses`, `orphaned` and `problems` may be asked by any. `on_change` hears of every new active model."""
 
     def __init__(
         self,
@@ -81,7 +81,9 @@ class Roles:
         counters: Counters,
         *,
         clock: Callable[[], float] = time.monotonic,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
+        self._on_change = on_change
         self._registry = registry
         self._store = store
         self._file = file
@@ -248,6 +250,7 @@ class Roles:
             state.problems.pop("", None)
             # Back in service, it must not be dropped for having been replaced once.
             state.replaced = [old for old in state.replaced if old.active.package.folder != active.package.folder]
+        self._on_change()
 
     def _replace(self, before: _Active, by: str) -> str | None:
         self._state.replaced.append(_Replaced(before, self._clock(), by))

@@ -53,7 +53,12 @@ def compose(config: InspectorConfig, context: Context, predictor: Predictor) -> 
     store = folder / STORE_FOLDER
     stopping = threading.Event()
     inbox = Inbox(config.station)
-    plans = PlanKeeper(inbox.wake)
+
+    def plan_changed() -> None:
+        inbox.wake()
+        context.beat_soon()  # Camera waits for a ready Inspector, the agent for the identifiers in use
+
+    plans = PlanKeeper(plan_changed)
     journal = Journal(journal_path(shared, config.station))
     writer = LedgerWriter(folder / LEDGER_FILE)
     keeper = Storekeeper(store, config.store_megabytes * MEGABYTE, config.store_days * DAY_SECONDS)
