@@ -19,6 +19,7 @@ from linewatch_agent.captures.request import Moment
 from linewatch_agent.dataplane import DataPlane
 from linewatch_agent.errors import BadRequestError
 from linewatch_agent.registry import Entry
+from linewatch_agent.shared_memory import Segment
 from linewatch_agent.status_codes import status_of
 from linewatch_agent.tensors import Array, SentTensor, TensorSpec
 
@@ -111,19 +112,24 @@ def _name(request: Any) -> str:
 
 
 def _sent(tensor: wire.Tensor) -> SentTensor:
-    data = _bytes(tensor, "tensor")
+    data = _data(tensor)
     if not tensor.HasField("tensor_metadata"):
         return SentTensor(data)
     metadata = tensor.tensor_metadata
     name = tensor_name(metadata) or None
-    if not metadata.shape and len(data) != dtype_of(metadata.data_type).itemsize:
+    if not metadata.shape and not _is_scalar(metadata, data):
         return SentTensor(data, name)  # only named: the model knows the rest
     return SentTensor(data, name, dtype_of(metadata.data_type), _shape(metadata))
 
 
-def _bytes(holder: wire.Tensor | wire.AuxiliaryData, what: str) -> bytes:
+def _is_scalar(metadata: wire.TensorMetadata, data: bytes | Segment) -> bool:
+    return isinstance(data, bytes) and len(data) == dtype_of(metadata.data_type).itemsize
+
+
+def _data(holder: wire.Tensor | wire.AuxiliaryData) -> bytes | Segment:
     if holder.WhichOneof("data") == "shared_memory_handle":
-        raise BadRequestError(f"{what}: shared memory is not served by this version; send byte_data")
+        handle = holder.shared_memory_handle
+        return Segment(handle.segment_id, handle.offset, handle.size)
     return holder.byte_data
 
 
@@ -171,9 +177,11 @@ def _capture(request: wire.CaptureDataRequest) -> CaptureRequest:
 
 
 def _captured(tensor: wire.Tensor) -> CapturedTensor:
-    metadata, data = tensor.tensor_metadata, _bytes(tensor, "tensor")
+    metadata, data = tensor.tensor_metadata, _data(tensor)
     shape = _shape(metadata)
     expected = element_count(shape) * dtype_of(metadata.data_type).itemsize
+    if isinstance(data, Segment):
+        data = data.read(expected)
     if len(data) != expected:
         raise BadRequestError(
             f"tensor {tensor_name(metadata)!r}: {len(data)} bytes, its data type and shape {list(shape)} take {expected}"
@@ -184,4 +192,9 @@ def _captured(tensor: wire.Tensor) -> CapturedTensor:
 def _auxiliary(item: wire.AuxiliaryData) -> AuxiliaryItem:
     if item.encoding not in wire.Encoding.values():
         raise BadRequestError(f"auxiliary data {item.name[:100]!r}: encoding {item.encoding} is unknown")
-    return AuxiliaryItem(item.name, Encoding(wire.Encoding.Name(item.encoding)), _bytes(item, "auxiliary data"))
+    data = _data(item)
+    if isinstance(data, Segment):
+        if data.size == 0:
+            raise BadRequestError(f"auxiliary data {item.name[:100]!r}: in shared memory it needs its size")
+        data = data.read(data.size)
+    return AuxiliaryItem(item.name, Encoding(wire.Encoding.Name(item.encoding)), data)

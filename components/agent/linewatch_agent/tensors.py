@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linewatch_agent.errors import BadRequestError
+from linewatch_agent.shared_memory import Segment
 
 Array = npt.NDArray[np.generic]
 Tensors = dict[str, Array]
@@ -45,14 +46,14 @@ class TensorSpec:
 class SentTensor:
     """A tensor as it came: elements in C order, and what the client says of them (None: nothing)."""
 
-    data: memoryview | bytes
+    data: bytes | Segment
     name: str | None = None
     dtype: np.dtype[np.generic] | None = None
     shape: tuple[int, ...] | None = None
 
 
 def match_inputs(sent: Sequence[SentTensor], specs: Sequence[TensorSpec]) -> Tensors:
-    """The sent tensors as read-only arrays by the model's input names, without copying.
+    """The sent tensors as read-only arrays by the model's input names, without copying bytes that were sent.
 
     A tensor with a name belongs to the input of that name, one without to the input at its place. Raises BadRequestError with one line
     that names the tensor and what the model wants.
@@ -80,11 +81,12 @@ def as_array(tensor: SentTensor, spec: TensorSpec) -> Array:
     if DYNAMIC in shape:
         raise BadRequestError(f"input {spec.name!r}: the model takes {spec}, so the tensor must come with its shape")
     expected = math.prod(shape) * dtype.itemsize
-    if len(tensor.data) != expected:
+    data = tensor.data.read(expected) if isinstance(tensor.data, Segment) else tensor.data
+    if len(data) != expected:
         raise BadRequestError(
-            f"input {spec.name!r}: {len(tensor.data)} bytes were sent, {dtype}{list(shape)} takes {expected}"
+            f"input {spec.name!r}: {len(data)} bytes were sent, {dtype}{list(shape)} takes {expected}"
         )
-    return np.frombuffer(tensor.data, dtype=dtype).reshape(shape)
+    return np.frombuffer(data, dtype=dtype).reshape(shape)
 
 
 def zeros(specs: Sequence[TensorSpec]) -> Tensors | None:

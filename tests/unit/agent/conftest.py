@@ -27,6 +27,6 @@ def tmp_path(folder: Path) -> Path:
 @pytest.fixture
 def client(folder: Path) -> Iterator[AgentClient]:
     """A client of a running agent that works in `folder`."""
-    settings = {"capture_data_push_period_seconds": 1, "capture_data_batch_size": 2, "capture_data_buffer_size": 4}
+    settings = {"capture_data_push_period_seconds": 1, "capture_buffer_mb": 1}
     with running_core(folder, **settings) as (_, socket), AgentClient(socket) as connected:
         yield connected

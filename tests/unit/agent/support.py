@@ -1,5 +1,6 @@
 """Tiny real models and packages, and an agent in this process."""
 
+import ctypes
 import hashlib
 import json
 import shutil
@@ -121,6 +122,23 @@ def running_core(folder: Path, **settings: Any) -> Iterator[tuple[AgentCore, Pat
         yield core, socket
     finally:
         core.stop()
+
+
+@contextmanager
+def shared_segment(content: bytes, size: int = 0) -> Iterator[int]:
+    """The id of a System V segment with `content`, made read-only as the original's clients do; removed afterwards."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.shmat.restype = ctypes.c_void_p
+    private, create, remove = 0, 0o1600, 0
+    segment_id = libc.shmget(private, ctypes.c_size_t(size or len(content)), create)
+    assert segment_id >= 0
+    try:
+        address = libc.shmat(segment_id, None, 0)
+        ctypes.memmove(address, content, len(content))
+        libc.shmdt(ctypes.c_void_p(address))
+        yield segment_id
+    finally:
+        libc.shmctl(segment_id, remove, None)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:

@@ -62,12 +62,7 @@ def test_a_capture_is_followed_to_the_disk(client: AgentClient, folder: Path) ->
 def test_a_full_buffer_is_its_own_error(client: AgentClient, folder: Path) -> None:
     client.load("tiny", model_folder(folder / "m"))
     with pytest.raises(AgentFullError, match="capture buffer full"):
-        _capture_without_end(client)
-
-
-def _capture_without_end(client: AgentClient) -> None:
-    for number in range(10_000):
-        client.capture(Capture("tiny", f"c-{number}"))
+        client.capture(Capture("tiny", "c", auxiliary_inputs=[Auxiliary("a.bin", bytes(1_000_001))]))
 
 
 def test_an_agent_that_is_away_is_unavailable_and_found_again(folder: Path) -> None:

@@ -1,0 +1,79 @@
+"""System V shared memory as the original's clients pass tensors in it: by the id of shmget, read-only, always detached again."""
+
+import ctypes
+import errno
+import functools
+import os
+from dataclasses import dataclass
+
+from linewatch_agent.errors import BadRequestError
+
+_SHM_RDONLY = 0o10000
+_IPC_STAT = 2
+_FAILED = ctypes.c_void_p(-1).value
+# struct shmid_ds of 64-bit Linux: the segment's size stands behind 48 bytes of struct ipc_perm; the whole is smaller than this.
+_SHMID_DS_BYTES = 256
+_SEGMENT_SIZE_AT = 48
+_MAX_ID = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Bytes in a segment; a `size` of 0 means: as many as the reader expects."""
+
+    segment_id: int
+    offset: int = 0
+    size: int = 0
+
+    def read(self, expected: int) -> bytes:
+        """A copy of the `expected` bytes: the client may change or remove the segment at any time.
+
+        Raises BadRequestError when the segment is gone, not readable for us, too short, or was sent with another size.
+        """
+        if self.size not in (0, expected):
+            raise BadRequestError(f"{self}: size {self.size} was sent, {expected} bytes are expected")
+        address = self._attach()
+        try:
+            held = self._held_bytes()
+            if self.offset + expected > held:
+                raise BadRequestError(
+                    f"{self}: it holds {held} bytes, {expected} are expected at offset {self.offset}; is the tensor's shape right?"
+                )
+            return ctypes.string_at(address + self.offset, expected)
+        finally:
+            _libc().shmdt(ctypes.c_void_p(address))
+
+    def __str__(self) -> str:
+        return f"shared memory segment {self.segment_id}"
+
+    def _attach(self) -> int:
+        if self.segment_id > _MAX_ID:
+            raise BadRequestError(f"{self}: not an id that shmget gives (0 to {_MAX_ID})")
+        address = _libc().shmat(self.segment_id, None, _SHM_RDONLY)
+        if address is None or address == _FAILED:
+            raise self._refusal(ctypes.get_errno())
+        return int(address)
+
+    def _held_bytes(self) -> int:
+        """The segment's size; it lives at least as long as it is attached, and cannot shrink."""
+        status = ctypes.create_string_buffer(_SHMID_DS_BYTES)
+        if _libc().shmctl(self.segment_id, _IPC_STAT, status) != 0:
+            raise self._refusal(ctypes.get_errno())
+        return ctypes.c_size_t.from_buffer(status, _SEGMENT_SIZE_AT).value
+
+    def _refusal(self, number: int) -> BadRequestError:
+        if number in (errno.EINVAL, errno.EIDRM):
+            return BadRequestError(f"{self}: there is none; was it removed before the answer came?")
+        if number == errno.EACCES:
+            return BadRequestError(f"{self}: not readable for the agent's user; give it mode 0444 before sending")
+        return BadRequestError(f"{self}: cannot be attached: {os.strerror(number)}")
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    library = ctypes.CDLL(None, use_errno=True)
+    library.shmat.restype = ctypes.c_void_p
+    library.shmat.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_int)
+    library.shmdt.argtypes = (ctypes.c_void_p,)
+    library.shmctl.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
+    return library

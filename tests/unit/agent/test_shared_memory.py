@@ -1,0 +1,57 @@
+"""Reading tensors from System V segments."""
+
+from pathlib import Path
+
+import pytest
+from linewatch_agent.errors import BadRequestError
+from linewatch_agent.shared_memory import Segment
+
+from tests.unit.agent.support import shared_segment
+
+PAGE = 4096
+
+
+def _attached(segment_id: int) -> int:
+    """How many processes have it attached."""
+    for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]:
+        fields = line.split()
+        if int(fields[1]) == segment_id:
+            return int(fields[6])
+    return 0
+
+
+def test_reads_at_the_offset_and_detaches() -> None:
+    with shared_segment(b"0123456789") as segment_id:
+        assert Segment(segment_id, offset=2).read(5) == b"23456"
+        assert Segment(segment_id, size=10).read(10) == b"0123456789"
+        assert _attached(segment_id) == 0
+
+
+@pytest.mark.parametrize(
+    ("offset", "size", "expected", "reason"),
+    [
+        (0, 0, 11, "it holds 10 bytes, 11 are expected at offset 0"),
+        (8, 0, 3, "at offset 8"),
+        (2**63, 0, 1, "at offset"),
+        (0, 9, 10, "size 9 was sent, 10 bytes are expected"),
+        (0, 0, PAGE * 1000, "it holds 10 bytes"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_detached(offset: int, size: int, expected: int, reason: str) -> None:
+    with shared_segment(b"0123456789") as segment_id:
+        with pytest.raises(BadRequestError, match=reason):
+            Segment(segment_id, offset, size).read(expected)
+        assert _attached(segment_id) == 0
+
+
+def test_a_segment_that_is_gone_is_refused() -> None:
+    with shared_segment(b"1") as segment_id:
+        pass
+    with pytest.raises(BadRequestError, match=f"segment {segment_id}: there is none"):
+        Segment(segment_id).read(1)
+
+
+@pytest.mark.parametrize("segment_id", [2**31, 2**64 - 1])
+def test_what_cannot_be_an_id_is_refused(segment_id: int) -> None:
+    with pytest.raises(BadRequestError, match="not an id that shmget gives"):
+        Segment(segment_id).read(1)
