@@ -10,6 +10,8 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
+from linewatch_common.errors import LinewatchError
+
 from localcore.errors import IpcError, ProtocolError, ServiceError
 from localcore.eventstream import Decoder, Frame, MessageFlag, MessageType
 from localcore.identity import Identity
@@ -204,6 +206,9 @@ class Connection(asyncio.Protocol):
             data = reply_frame(operation, stream_id, reply)
         except IpcError as error:
             return error_frame(stream_id, error)
+        except LinewatchError as error:  # a full disk, for one
+            log.error("%s: %s: %s", self._name, operation, error)  # noqa: TRY400 - the message says it all
+            return error_frame(stream_id, ServiceError(str(error)))
         except Exception:
             log.exception("%s: %s failed inside the core", self._name, operation)
             return error_frame(stream_id, ServiceError("the core failed; see its log"))

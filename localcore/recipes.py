@@ -246,7 +246,10 @@ def _step(name: str, value: object, runtime: Runtime, warnings: list[str]) -> St
         warnings.append(f"lifecycle step {name}: RequiresPrivilege is ignored, everything runs as this user")
     if "Skipif" in step:
         warnings.append(f"lifecycle step {name}: Skipif is ignored")
-    return Step(script, _setenv(step, name, runtime), _timeout(name, step.get("Timeout")))
+    timeout_s = _timeout(name, step.get("Timeout"))
+    if name == "run" and timeout_s is not None and runtime.is_lite:
+        warnings.append("lifecycle step run: Timeout is ignored")
+    return Step(script, _setenv(step, name, runtime), timeout_s)
 
 
 def _timeout(name: str, value: object) -> float | None:

@@ -78,6 +78,7 @@ class Unit:
         self._launched: Launched | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
+        self._failure: str | None = None
 
     @property
     def name(self) -> str:
@@ -183,17 +184,28 @@ class Unit:
 
     async def _run_once(self) -> str | None:
         """Run until the end; why it failed, or None after exit code 0."""
+        self._failure = None
         try:
             self._launched = await self._launcher.launch(self.recipe, "run")
         except UnavailableError as error:
             return str(error)
         self.note(f"run of {self.recipe.version} started, pid {self.pid}")
         self._set(State.RUNNING)
+        timer = self._run_timer()
         try:
             code = await self._launcher.finish(self._launched, self._runtime.stop_timeout_s)
         finally:
             self._launched = None
-        return None if code == 0 else describe_exit(code)
+            if timer is not None:
+                timer.cancel()
+        return self._failure or (None if code == 0 else describe_exit(code))
+
+    def _run_timer(self) -> asyncio.TimerHandle | None:
+        """Classic ends a run step at its Timeout; lite knows none for it."""
+        timeout = self.recipe.steps["run"].timeout_s
+        if timeout is None or self._runtime.is_lite:
+            return None
+        return asyncio.get_running_loop().call_later(timeout, self.fail, f"run took longer than its {timeout:g} s")
 
     async def stop(self, reason: str = "stopped") -> None:
         """End the run step: SIGTERM to its group, SIGKILL at the timeout. It is not restarted."""
@@ -210,9 +222,10 @@ class Unit:
         self._set(State.FINISHED, reason)
 
     def fail(self, reason: str) -> None:
-        """The component itself reports an error: its process ends, which counts as one."""
-        self.note(f"the component reports an error: {reason}")
+        """End the run step's process as an error, whatever its exit code: the component reported one, or ran too long."""
+        self.note(reason)
         if self._launched is not None:
+            self._failure = reason
             self._launched.process.signal(signal.SIGTERM)
 
     def reset(self) -> None:

@@ -40,7 +40,7 @@ class ComponentOperations:
         state = text(request, "state")
         unit = self._supervisor.find(stream.identity.component)
         if state == "ERRORED":
-            unit.fail("UpdateState ERRORED")
+            unit.fail("the component reported ERRORED")
         elif state != "RUNNING":
             raise InvalidArgumentsError(f"state {state!r} is neither RUNNING nor ERRORED")
         return Reply()

@@ -41,7 +41,7 @@ class Bundle:
         name: str,
         version: str = "1.0.0",
         *,
-        run: str | None = WAIT,
+        run: str | dict[str, Any] | None = WAIT,
         install: str | dict[str, Any] | None = None,
         configuration: Mapping[str, Any] | None = None,
         dependencies: Mapping[str, Any] | None = None,

@@ -238,17 +238,24 @@ def test_artefacts_are_copied_and_unpacked_by_classic_only(core: RunningCore, bu
         assert core.layout.decompressed(A, "1.0.0").is_dir()
 
 
-@BOTH
 @pytest.mark.parametrize("content", [b"not a zip", zipped(inside="x" * 1000)[:-30]])
-def test_a_bad_archive_or_a_missing_artefact_fails_before_anything_changes(
-    core: RunningCore, bundle: Bundle, content: bytes
+def test_a_bad_archive_fails_before_classic_has_changed_anything(
+    classic: RunningCore, bundle: Bundle, content: bytes
 ) -> None:
+    assert_refused_update(classic, bundle, content)
+
+
+def test_a_missing_artefact_fails_before_lite_has_changed_anything(lite: RunningCore, bundle: Bundle) -> None:
+    assert_refused_update(lite, bundle, None)
+
+
+def assert_refused_update(core: RunningCore, bundle: Bundle, content: bytes | None) -> None:
     bundle.add(A)
     assert bundle.deploy(core, A).succeeded
     pid = wait_pid(core, A)
-    bundle.add(A, "1.1.0", files={"x.zip": content}, unarchive="ZIP")
-    if core.client.about()["like"] == "lite":
-        (bundle.artifacts / A / "1.1.0" / "x.zip").unlink()  # a local lite deployment does not look into it
+    bundle.add(A, "1.1.0", files={"x.zip": content or b""}, unarchive="ZIP")
+    if content is None:
+        (bundle.artifacts / A / "1.1.0" / "x.zip").unlink()
     deployment = bundle.deploy(core, f"{A}=1.1.0")
     assert (deployment.status, deployment.detailed_status) == ("FAILED", "FAILED_NO_STATE_CHANGE")
     assert "com.example.A 1.1.0" in deployment.cause

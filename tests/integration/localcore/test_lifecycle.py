@@ -71,11 +71,10 @@ def test_exit_code_0_is_not_restarted(lite: RunningCore, bundle: Bundle) -> None
     assert starts(lite, A) == 1
 
 
-@BOTH
-def test_a_run_that_fails_at_once_fails_the_deployment(core: RunningCore, bundle: Bundle) -> None:
+def test_a_run_that_fails_at_once_fails_the_deployment(lite: RunningCore, bundle: Bundle) -> None:
     bundle.add(A, run="echo x >> starts; exit 3")
-    deployment = bundle.deploy(core, A)
-    assert (deployment.status, starts(core, A)) == ("FAILED", 3)
+    deployment = bundle.deploy(lite, A)
+    assert (deployment.status, starts(lite, A)) == ("FAILED", 3)
     assert "com.example.A 1.0.0 is broken: exit code 3, 3 errors in an hour" in deployment.cause
 
 
@@ -234,6 +233,18 @@ def test_update_state_errored_counts_as_an_error(lite: RunningCore, bundle: Bund
         client.update_state(state="ERRORED")
         wait_pid(lite, A, old=pid)
     assert lite.client.component(A).errors_in_hour == 1
+
+
+@BOTH
+def test_only_classic_ends_a_run_at_its_timeout(core: RunningCore, bundle: Bundle) -> None:
+    bundle.add(A, run={"Script": "trap 'exit 0' TERM; echo x >> starts; sleep 1000 & wait", "Timeout": 0.8})
+    assert bundle.deploy(core, A).succeeded
+    if core.client.about()["like"] == "classic":
+        wait_state(core, A, "BROKEN")
+        assert starts(core, A) == 3
+        assert "run took longer than its 0.8 s" in core.client.component(A).reason
+    else:
+        assert "WARNING recipe: lifecycle step run: Timeout is ignored" in core.log(A)
 
 
 def test_output_without_line_ends_and_of_any_bytes_reaches_the_log(lite: RunningCore, bundle: Bundle) -> None:
