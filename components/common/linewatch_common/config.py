@@ -36,7 +36,7 @@ def read_config(config_type: type[C], raw: Mapping[str, Any], where: str) -> tup
     """
     own = {key: value for key, value in raw.items() if key not in RUNTIME_KEYS}
     known = [field.encode_name for field in msgspec.structs.fields(config_type)]
-    warnings = [_unknown_key(where, key, known) for key in own if key not in known]
+    warnings = _unknown_keys(where, config_type, own)
     try:
         config = msgspec.convert({key: own[key] for key in own if key in known}, type=config_type, strict=False)
     except msgspec.ValidationError as error:
@@ -48,6 +48,17 @@ def default_configuration(config_type: type[msgspec.Struct]) -> dict[str, Any]:
     """The class's defaults as the recipe's DefaultConfiguration would hold them (without accessControl)."""
     builtins: dict[str, Any] = msgspec.to_builtins(config_type())
     return builtins
+
+
+def _unknown_keys(where: str, config_type: type[msgspec.Struct], raw: Mapping[str, Any]) -> list[str]:
+    """A line for each unread key, also of the maps within."""
+    fields = {field.encode_name: field.type for field in msgspec.structs.fields(config_type)}
+    lines = [_unknown_key(where, key, list(fields)) for key in raw if key not in fields]
+    for key, value in raw.items():
+        inner = fields.get(key)
+        if isinstance(value, Mapping) and isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+            lines += _unknown_keys(f"{where}: {key}", inner, value)
+    return lines
 
 
 def _unknown_key(where: str, key: str, known: list[str]) -> str:

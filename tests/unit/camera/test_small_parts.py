@@ -62,6 +62,14 @@ def test_a_recipe_of_strings_is_read() -> None:
     assert warnings == []
 
 
+def test_an_unknown_key_of_the_source_is_named() -> None:
+    _, warnings = read_config(CameraConfig, {"Source": {"FramePerSecond": 3}, "Slot": 9}, "camera")
+    assert warnings == [
+        "camera: unknown key 'Slot' is ignored; did you mean Slots?",
+        "camera: Source: unknown key 'FramePerSecond' is ignored; did you mean FramesPerSecond?",
+    ]
+
+
 @pytest.mark.parametrize(
     ("raw", "named"),
     [
