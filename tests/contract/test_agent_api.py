@@ -377,6 +377,21 @@ def _quiet(call: Callable[[], Any]) -> Callable[[], bool]:
     return attempt
 
 
+def test_the_originals_stop_signal_stores_what_waits() -> None:
+    with short_folder() as folder:
+        model_folder(folder / "score")
+        never_by_itself = {"sagemaker_edge_core_capture_data_push_period_seconds": 3600}
+        with AgentProcess(folder, never_by_itself) as agent:
+            client = ForeignClient(agent.socket, 3)
+            client.call("LoadModel", url="score", name="tiny")
+            client.call("CaptureData", model_name="tiny", capture_id="c")
+            client.close()
+            agent.process.send_signal(signal.SIGHUP)
+            assert "stopped" in agent.stop()
+        assert agent.process.returncode == 0
+        assert len(list(folder.rglob("*.jsonl"))) == 1
+
+
 def test_a_served_socket_is_not_taken() -> None:
     with short_folder() as folder, AgentProcess(folder):
         second = AgentProcess(folder)

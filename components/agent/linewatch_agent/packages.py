@@ -93,6 +93,11 @@ class PackageStore:
         left = self._limit_bytes
         for name in (MANIFEST_FILE, *manifest.files):
             left -= self._copy_file(folder / name, incoming / name, left)
+        try:
+            for place in {incoming, *((incoming / name).parent for name in manifest.files)}:
+                sync_folder(place)
+        except OSError as error:
+            raise StorageError(f"{incoming}: cannot be made durable: {error.strerror}") from error
 
     def _copy_file(self, source: Path, target: Path, left: int) -> int:
         """Copy durably; returns the bytes copied. Raises PackageError for the source, StorageError for the target."""
@@ -115,7 +120,6 @@ class PackageStore:
                     shutil.copyfileobj(file, copy, _COPY_BYTES)
                     copy.flush()
                     os.fsync(copy.fileno())
-                sync_folder(target.parent)
             except OSError as error:
                 raise StorageError(f"{target}: cannot keep a copy of {source.name}: {error.strerror}") from error
         return size

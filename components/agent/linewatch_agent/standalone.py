@@ -1,6 +1,7 @@
 """The agent without Greengrass, as the original was started: `-a SOCKET -c CONFIG.json`."""
 
 import logging
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ A_LONG_TIME = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Standalone:
-    """Serves until SIGTERM or SIGINT."""
+    """Serves until SIGTERM, SIGINT, or the SIGHUP by which the original's systemd unit stops it."""
 
     core: AgentCore
 
@@ -24,6 +25,7 @@ class Standalone:
         """Raises ConfigError when the socket cannot be had."""
         wakeups = Wakeups()
         wakeups.install()
+        signal.signal(signal.SIGHUP, lambda _number, _frame: signal.raise_signal(signal.SIGTERM))
         self.core.start()
         try:
             while not wakeups.stopping:

@@ -134,6 +134,20 @@ def test_a_refused_update_fails_the_deployment_and_the_line_runs_on(line: Line) 
 
 
 @pytest.mark.parametrize("line", ["lite"], indirect=True)
+def test_a_changed_configuration_restarts_the_process_and_the_models_come_back(line: Line) -> None:
+    assert line.deploy_agent().succeeded
+    assert line.deploy_model("1.0.0").succeeded
+    wait_until(lambda: line.serves("Tiny-1-0-0"), 30)
+    before, pids = line.boot_id, line.core.client.component(AGENT).pids
+    change = {AGENT: {"merge": {"UnixSocketName": str(line.folder / "legacy.sock")}}}
+    line.core.client.deploy(merge={AGENT: "1.0.0"}, configuration=change)
+    wait_until(lambda: line.boot_id != before and line.serves("Tiny-1-0-0"), 30)
+    assert line.core.client.component(AGENT).pids == pids  # no start counted
+    with AgentClient(line.folder / "legacy.sock") as client:
+        assert [model.name for model in client.list()] == ["Tiny-1-0-0"]
+
+
+@pytest.mark.parametrize("line", ["lite"], indirect=True)
 def test_a_bad_first_model_breaks_its_component_and_not_the_agent(line: Line) -> None:
     line.deploy_model("1.0.0", golden_shift=0.5)  # on a first deployment there is no agent yet that could refuse it
     assert line.deploy_agent().succeeded
