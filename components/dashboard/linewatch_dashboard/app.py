@@ -1,6 +1,7 @@
 """The page's HTTP and WebSocket end points; they only translate."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from linewatch_common.errors import InputError, LinewatchError, UnavailableError
 from linewatch_common.messages.base import Reason
 from linewatch_common.ring import parse_frame_id
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
@@ -121,7 +122,8 @@ class Page:
         await socket.accept()
         viewer = Viewer(acknowledges=socket.query_params.get("acknowledge") == "1")
         if not self._live.join(viewer):
-            await socket.close(TRY_AGAIN_LATER, "too many viewers")
+            with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # it left before it was told
+                await socket.close(TRY_AGAIN_LATER, "too many viewers")
             return
         sending = asyncio.create_task(_send_to(socket, viewer))
         listening = asyncio.create_task(_listen_to(socket, viewer))
@@ -190,10 +192,13 @@ def _frame_id(request: Request) -> str:
 
 async def _body(request: Request) -> bytes:
     raw = bytearray()
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > MAX_BODY_BYTES:
-            raise InputError(f"a label has at most {MAX_BODY_BYTES} bytes")
+    try:
+        async for chunk in request.stream():
+            raw += chunk
+            if len(raw) > MAX_BODY_BYTES:
+                raise InputError(f"a label has at most {MAX_BODY_BYTES} bytes")
+    except ClientDisconnect as error:
+        raise InputError("the sender left in the middle") from error
     return bytes(raw)
 
 

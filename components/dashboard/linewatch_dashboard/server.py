@@ -21,6 +21,8 @@ GRACEFUL_SECONDS = 1
 MAX_CONNECTIONS = 128
 # More would let seconds of old pictures pile up in the kernel on the way to a slow viewer.
 SEND_BUFFER_BYTES = 128 * 1024
+# A viewer that takes nothing for so long is dropped by the kernel; else its buffers and its place would stay taken while it lives.
+USER_TIMEOUT_MS = 20_000
 
 
 class WebServer:
@@ -106,13 +108,14 @@ class WebServer:
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """A bound and listening TCP socket whose connections buffer little. Raises OSError."""
+    """A bound and listening TCP socket; its connections inherit small buffers and the timeout. Raises OSError."""
     address = "127.0.0.1" if host == "localhost" else host
     family = socket.AF_INET6 if ipaddress.ip_address(address).version == 6 else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
         listener.bind((address, port))
         listener.listen(MAX_CONNECTIONS)
         listener.setblocking(False)

@@ -13,6 +13,7 @@ from linewatch_common.messages import Defect, InspectionStored, Message, Outcome
 from linewatch_common.service import Context
 from linewatch_common.store import StoredInspection, inspection_path, write_inspection
 from linewatch_common.topics import Topics
+from linewatch_dashboard.archive import Inspection, Places
 from linewatch_dashboard.composition import compose
 from linewatch_dashboard.config import DashboardConfig
 from linewatch_dashboard.disk import DiskArchive
@@ -46,6 +47,16 @@ def eventually(true: Callable[[], Any], what: str) -> None:
         time.sleep(0.01)
 
 
+class CountingArchive(DiskArchive):
+    """The real one; counts the files that are read."""
+
+    reads = 0
+
+    def read(self, places: Places, path: str) -> Inspection:
+        self.reads += 1
+        return super().read(places, path)
+
+
 class PageBench:
     """The page and the line before it. `core` and the files outlive a restart of the page."""
 
@@ -69,7 +80,8 @@ class PageBench:
             bus=self.core.bus(),
             topics=self.topics,
         )
-        self.dashboard, self.server = compose(DashboardConfig(**self._config), context, DiskArchive())
+        self.archive = CountingArchive()
+        self.dashboard, self.server = compose(DashboardConfig(**self._config), context, self.archive)
         self.dashboard.start()
         eventually(lambda: self.server.address is not None, "the page serves")
         assert self.server.address is not None
