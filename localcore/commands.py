@@ -2,13 +2,15 @@
 
 import argparse
 import json
+import math
+import os
 import sys
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from linewatch_common.errors import ConfigError
 
@@ -167,15 +169,13 @@ def pubsub_pub(options: argparse.Namespace) -> int:
 
 
 def pubsub_sub(options: argparse.Namespace) -> int:
-    """Print messages until Ctrl-C, the count or the timeout."""
+    """Print messages until Ctrl-C, the count or the timeout; exit code 1 when the count was not reached in time."""
     printer = _Printer(options.count, as_json=options.json)
-    deadline = None if options.timeout is None else time.monotonic() + options.timeout
+    deadline = math.inf if options.timeout is None else time.monotonic() + options.timeout
     with LocalCore(options.root) as core, core.subscribe(options.topic, printer.show):
         print(f"subscribed to {options.topic}", file=sys.stderr, flush=True)
-        while not printer.enough.wait(
-            _ALIVE_CHECK_S if deadline is None else max(0.0, min(_ALIVE_CHECK_S, deadline - time.monotonic()))
-        ):
-            if deadline is not None and time.monotonic() >= deadline:
+        while not printer.enough.wait(max(0.0, min(_ALIVE_CHECK_S, deadline - time.monotonic()))):
+            if time.monotonic() >= deadline:
                 return 0 if options.count is None else 1
             core.about()  # raises when the core is gone
     return 0
@@ -234,7 +234,5 @@ def _follow(path: Path) -> None:
             time.sleep(_FOLLOW_POLL_S)
 
 
-def _inode(file: Any) -> int:
-    import os  # noqa: PLC0415
-
+def _inode(file: TextIO) -> int:
     return os.fstat(file.fileno()).st_ino

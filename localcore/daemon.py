@@ -82,7 +82,6 @@ class Core:
         runtime = RUNTIMES[options.like]
         if options.stop_timeout_s is not None:
             runtime = replace(runtime, stop_timeout_s=options.stop_timeout_s)
-        self._supervisor = Supervisor(runtime, options.max_errors)
         launcher = Launcher(
             layout=self._layout,
             runtime=runtime,
@@ -90,9 +89,9 @@ class Core:
             tokens=self._tokens,
             configuration=self._configuration,
             guard=self._guard,
-            placed_version=self._supervisor.placed_version,
+            placed_version=self._placed_version,
         )
-        self._supervisor.use_launcher(launcher)
+        self._supervisor = Supervisor(runtime, options.max_errors, launcher)
         packages = PackageStore(self._layout, runtime)
         workshop = Workshop(runtime, self._layout, state, self._configuration, packages, self._supervisor)
         self._deployments = DeploymentService(workshop)
@@ -130,6 +129,9 @@ class Core:
             await self._server.stop()
             self._guard.stop()
             self._layout.cli_token.unlink(missing_ok=True)
+
+    def _placed_version(self, name: str) -> str | None:
+        return self._supervisor.placed_version(name)  # the supervisor is made after the launcher that asks it
 
     def _restore_configuration(self) -> None:
         path = self._layout.configuration

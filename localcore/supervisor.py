@@ -21,18 +21,14 @@ log = logging.getLogger(__name__)
 class Supervisor:
     """The placed units by name, and the old ones that a refused update has left running."""
 
-    def __init__(self, runtime: Runtime, max_errors: int) -> None:
+    def __init__(self, runtime: Runtime, max_errors: int, launcher: Launcher) -> None:
         self.units: dict[str, Unit] = {}
         self.left_running: dict[str, Unit] = {}
         self.max_errors = max_errors
         self._runtime = runtime
         self._tasks: set[asyncio.Task[None]] = set()
-        self._launcher: Launcher | None = None
-        self._waiting: dict[str, set[str]] = {}
-
-    def use_launcher(self, launcher: Launcher) -> None:
-        """Set the launcher; it in turn asks this supervisor for placed versions, so it comes second."""
         self._launcher = launcher
+        self._waiting: dict[str, set[str]] = {}
 
     def placed_version(self, name: str) -> str | None:
         """The version placed on this core, None when there is none."""
@@ -41,8 +37,6 @@ class Supervisor:
 
     def new_unit(self, recipe: Recipe) -> Unit:
         """A unit that is not placed yet."""
-        if self._launcher is None:
-            raise ServiceError("the core is still starting")
         return Unit(recipe, self._launcher, self._runtime, self.max_errors, self._on_state)
 
     def find(self, name: str) -> Unit:
