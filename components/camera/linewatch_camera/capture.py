@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 # How soon a change of Inspector's readiness or a mended source is noticed.
 IDLE_SECONDS = 0.1
-FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.2, 5.0
+FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.1, 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +92,9 @@ class Capture:
     def _runs_freely(self) -> bool:
         free = not (self._settings.software_trigger or self.paused or self.ended)
         waiting = self._gate.hindrance() if free else ""
-        if free and self.waiting and not waiting:
-            self._pacer.restart()
-        if waiting != self.waiting:
+        if free and waiting != self.waiting:
             log.info("%s", waiting or "Inspector is ready: taking pictures")
+            self._pacer.restart()
         self.waiting = waiting
         return free and not waiting
 
@@ -131,6 +130,7 @@ class Capture:
             self._in_trouble(str(error))
             self._pacer.restart()
             return
+        self._out_of_trouble()
         self._pacer.taken()
         self._store(taken, None, None, "free-run")
 
@@ -165,7 +165,9 @@ class Capture:
             return
         except UnavailableError as error:
             self._in_trouble(str(error))
-            taken = SourceFailure(reason=str(error), stamp=Stamp.now(), cursor=self._cursor())
+            taken = SourceFailure(reason=str(error), stamp=_stamp_of(received_ns), cursor=self._cursor())
+        else:
+            self._out_of_trouble()
         name = self._store(taken, command.part_id, command.command_id, "software")
         if name is not None:
             reason = taken.reason if isinstance(taken, SourceFailure) else ""
@@ -188,18 +190,20 @@ class Capture:
     ) -> str | None:
         """Write and announce; the frame's name, or None when the camera was stopped before the ring took it."""
         part_id = part_id or self._next_part or taken.part_id
+        held_up = False
         while not self._stopping.is_set():
             try:
                 name = self._output.put(taken, part_id=part_id, command_id=command_id, trigger=trigger)
             except StorageError as error:
                 # The picture is kept: what was taken is not lost because the memory is full for a while.
                 self._in_trouble(str(error))
+                held_up = True
                 self._stopping.wait(max(0.0, self._retry_at - time.monotonic()))
             except InputError as error:
                 taken = SourceFailure(reason=str(error), stamp=taken.stamp, part_id=taken.part_id, cursor=taken.cursor)
             else:
                 self._next_part = None
-                if isinstance(taken, Picture):
+                if held_up:
                     self._out_of_trouble()
                 self._end_at_limit()
                 return name
@@ -217,7 +221,8 @@ class Capture:
         self._out_of_trouble()
 
     def _in_trouble(self, reason: str) -> None:
-        if reason != self.trouble:
+        # What stands in brackets may change all the time.
+        if reason.partition(" (")[0] != self.trouble.partition(" (")[0]:
             log.warning("%s", reason)
         self.trouble = reason
         self._retry_at = time.monotonic() + self._retry.pause()
@@ -228,3 +233,8 @@ class Capture:
         self.trouble = ""
         self._retry_at = 0.0
         self._retry.reset()
+
+
+def _stamp_of(monotonic_ns: int) -> Stamp:
+    """The stamp of a moment that is over."""
+    return Stamp(monotonic_ns, time.time_ns() - (time.monotonic_ns() - monotonic_ns))

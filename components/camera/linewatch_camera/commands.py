@@ -50,7 +50,7 @@ class CommandDesk:
 
     @property
     def refused(self) -> int:
-        """Commands that were unreadable, impossible or too many at once."""
+        """Commands that were unreadable or not carried out."""
         return self._refused
 
     def receive(self, raw: bytes) -> None:
@@ -67,7 +67,7 @@ class CommandDesk:
         try:
             self._queue.put_nowait(Request(command, received_ns))
         except queue.Full:
-            self._refuse(command, f"{MOST_WAITING} commands wait already")
+            self.rejected(command.command_id, f"{MOST_WAITING} commands wait already")
 
     def next(self, timeout: float) -> Request | None:
         """The next new command, or None after `timeout` seconds or `wake`. A repeated one is answered here as it was before."""
@@ -84,17 +84,20 @@ class CommandDesk:
             return None
         part_id = command.part_id if isinstance(command, (TriggerCapture, SetPartId)) else None
         if not (fits_text(command.command_id) and fits_text(part_id)):
-            self._refuse(command, f"command_id and part_id take at most {MAX_TEXT_BYTES} bytes of UTF-8")
+            self.rejected(command.command_id, f"command_id and part_id take at most {MAX_TEXT_BYTES} bytes of UTF-8")
             return None
         return request
 
     def accepted(self, command_id: str, *, frame_id: str | None = None, reason: str = "") -> None:
-        """Answer that the command was carried out."""
-        self._conclude(self._result(command_id, accepted=True, frame_id=frame_id, reason=reason))
+        """Answer that the command was carried out, now and whenever it is repeated."""
+        result = self._result(command_id, accepted=True, frame_id=frame_id, reason=reason)
+        self._keep(result)
+        self._answer(result)
 
     def rejected(self, command_id: str, reason: str) -> None:
-        """Answer that the command was not carried out, now or when it is repeated."""
-        self._conclude(self._result(command_id, accepted=False, reason=reason))
+        """Answer that the command was not carried out; the same one may be sent again and succeed then."""
+        self._refused += 1
+        self._answer(self._result(command_id, accepted=False, reason=reason))
 
     def remember(self, command_id: str, frame_id: str) -> None:
         """A trigger that an earlier process carried out."""
@@ -107,19 +110,10 @@ class CommandDesk:
         except queue.Full:
             return  # it returns with a command
 
-    def _conclude(self, result: CommandResult) -> None:
-        self._keep(result)
-        self._answer(result)
-
     def _keep(self, result: CommandResult) -> None:
         self._answers[result.command_id] = result
         if len(self._answers) > ANSWERS_REMEMBERED:
             self._answers.popitem(last=False)
-
-    def _refuse(self, command: CameraCommand, reason: str) -> None:
-        """Not remembered: the same command may succeed later."""
-        self._refused += 1
-        self._answer(self._result(command.command_id, accepted=False, reason=reason))
 
     def _result(
         self, command_id: str, *, accepted: bool, frame_id: str | None = None, reason: str = ""

@@ -86,12 +86,12 @@ class RingKeeper:
         return number
 
     def frames(self) -> Iterator[RingFrame]:
-        """What still lies in the ring, oldest first."""
+        """What still lies in the ring, oldest first, without pixels."""
         reader = RingReader(self._settings.path)
         try:
             with contextlib.suppress(RingUnavailable, FrameOverwritten):
                 for number in range(reader.oldest_safe, reader.write_sequence + 1):
-                    yield reader.read(number)
+                    yield reader.describe(number)
         finally:
             reader.close()
 

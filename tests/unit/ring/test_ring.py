@@ -68,6 +68,18 @@ def test_a_failure_comes_back_with_its_reason(ring_file: Path) -> None:
     assert (frame.part_id, frame.source_cursor, len(frame.pixels)) == ("P2", 4, 0)
 
 
+def test_a_description_has_all_but_the_pixels(ring_file: Path) -> None:
+    writer = RingWriter.open(ring_file, 8, SLOT_BYTES)
+    put(writer, 5)
+    writer.write_failure("no light", stamp=Stamp.now())
+    reader = RingReader(ring_file)
+    told = reader.describe(1, epoch=writer.epoch)
+    assert (told.part_id, told.width, told.height, len(told.pixels)) == ("part-5", 8, 4, 0)
+    assert reader.describe(2).reason == "no light"
+    with pytest.raises(FrameNotThere):
+        reader.describe(3)
+
+
 def test_old_and_future_frames_are_refused(ring_file: Path) -> None:
     writer = RingWriter.open(ring_file, 8, SLOT_BYTES)
     reader = RingReader(ring_file)

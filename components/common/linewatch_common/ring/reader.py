@@ -22,7 +22,7 @@ class RingFrame:
     """A whole frame, copied out of the ring.
 
     For a picture `pixels` is uint8, `height` rows of `stride` bytes, each row `width` pixels of `pixel_format` (Mono8, BGR8, RGB8) from
-    its beginning; for a failure it is empty and `reason` tells why there is no picture.
+    its beginning; it is empty in a description, and for a failure, where `reason` tells why there is no picture.
     """
 
     epoch: int
@@ -82,6 +82,15 @@ class RingReader:
 
         Raises FrameOverwritten, also when `epoch` is given and the ring is another one by now; FrameNotThere; RingUnavailable.
         """
+        header = self._find(sequence, epoch)
+        return self._copy(header, sequence, into, with_pixels=True)
+
+    def describe(self, sequence: int, *, epoch: int | None = None) -> RingFrame:
+        """As `read`, but without the pixels of a picture: what, when, which part."""
+        header = self._find(sequence, epoch)
+        return self._copy(header, sequence, None, with_pixels=False)
+
+    def _find(self, sequence: int, epoch: int | None) -> Header:
         header = self._open()
         if epoch is not None and epoch != header.epoch:
             raise FrameOverwritten(
@@ -92,7 +101,7 @@ class RingReader:
             raise FrameNotThere(f"{self._path}: frame {sequence} is not there, the newest is {written}")
         if sequence < header.geometry.oldest_safe(written):
             raise self._overwritten(sequence, written)
-        return self._copy(header, sequence, into)
+        return header
 
     def close(self) -> None:
         """Let go of the file."""
@@ -101,7 +110,9 @@ class RingReader:
         self._fd = -1
         self._header = None
 
-    def _copy(self, header: Header, sequence: int, into: bytearray | memoryview | None) -> RingFrame:
+    def _copy(
+        self, header: Header, sequence: int, into: bytearray | memoryview | None, *, with_pixels: bool
+    ) -> RingFrame:
         offset = header.geometry.slot_offset(sequence)
         raw_head = self._bytes_at(offset, SLOT_HEAD_BYTES)
         try:
@@ -109,12 +120,13 @@ class RingReader:
         except BadLayoutError as error:
             self._check_unchanged(offset, sequence)
             raise RingUnavailable(f"{self._path}: slot of frame {sequence}: {error}") from error
-        view = memoryview(bytearray(head.size) if into is None else into).cast("B")
-        if len(view) < head.size:
-            raise ValueError(f"a buffer of {len(view)} bytes for a frame of {head.size}")
+        size = head.size if with_pixels or head.kind is Kind.FAILURE else 0
+        view = memoryview(bytearray(size) if into is None else into).cast("B")
+        if len(view) < size:
+            raise ValueError(f"a buffer of {len(view)} bytes for a frame of {size}")
         if head.sequence != sequence:
             raise self._overwritten(sequence, head.sequence)
-        pixels = view[: head.size]
+        pixels = view[:size]
         self._fill(pixels, offset + SLOT_HEAD_BYTES)
         self._check_unchanged(offset, sequence)
         self._check_size(header)
