@@ -2,6 +2,7 @@
 
 import logging
 import queue
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -47,6 +48,7 @@ class CommandDesk:
         self._queue: queue.Queue[Request | None] = queue.Queue(MOST_WAITING)
         self._answers: OrderedDict[str, CommandResult] = OrderedDict()
         self._refused = 0
+        self._counting = threading.Lock()
 
     @property
     def refused(self) -> int:
@@ -59,7 +61,7 @@ class CommandDesk:
         try:
             command: Command = decode(raw, Command)
         except MessageError as error:
-            self._refused += 1
+            self._count_refused()
             log.warning("command refused: %s", error)
             return
         if isinstance(command, LabelVerdict):
@@ -96,7 +98,7 @@ class CommandDesk:
 
     def rejected(self, command_id: str, reason: str) -> None:
         """Answer that the command was not carried out; the same one may be sent again and succeed then."""
-        self._refused += 1
+        self._count_refused()
         self._answer(self._result(command_id, accepted=False, reason=reason))
 
     def remember(self, command_id: str, frame_id: str) -> None:
@@ -109,6 +111,11 @@ class CommandDesk:
             self._queue.put_nowait(None)
         except queue.Full:
             return  # it returns with a command
+
+    def _count_refused(self) -> None:
+        """The bus thread and the capture thread both refuse."""
+        with self._counting:
+            self._refused += 1
 
     def _keep(self, result: CommandResult) -> None:
         self._answers[result.command_id] = result

@@ -287,7 +287,7 @@ class TestSoftwareTrigger:
             refused = line.ask(TriggerCapture(command_id="c1"))
             assert (refused.accepted, refused.reason) == (False, "capture is paused")
             assert line.ask(ResumeCapture(command_id="r")).accepted
-            assert line.ask(TriggerCapture(command_id="c2")).accepted
+            assert line.ask(TriggerCapture(command_id="c1")).accepted, "a refused command may be sent again"
         assert len(line.frames()) == 1
 
     def test_the_end_of_the_pictures_is_said(self, line: Line, config: CameraConfig) -> None:
