@@ -2,8 +2,14 @@
 
 from dataclasses import dataclass
 
+from linewatch_common.errors import InputError
+from linewatch_common.logs import capped
 from linewatch_common.messages import FrameCaptured, FrameFailed
 from linewatch_common.ring import frame_id
+
+# What a frame_id has room for.
+EPOCHS = 10**12
+SEQUENCES = 10**18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +35,8 @@ class Frame:
 
 
 def from_message(message: FrameCaptured | FrameFailed) -> Frame:
-    """The frame that a message announces."""
-    return Frame(
+    """The frame that a message announces. Raises InputError when its name is not made of its numbers."""
+    frame = Frame(
         station=message.station,
         epoch=message.epoch,
         sequence=message.sequence,
@@ -39,3 +45,6 @@ def from_message(message: FrameCaptured | FrameFailed) -> Frame:
         part_id=message.part_id,
         failure=message.reason if isinstance(message, FrameFailed) else None,
     )
+    if message.epoch >= EPOCHS or message.sequence >= SEQUENCES or message.frame_id != frame.frame_id:
+        raise InputError(f"frame_id {capped(message.frame_id)} is not made of its station, epoch and sequence")
+    return frame

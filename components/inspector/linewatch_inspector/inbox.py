@@ -4,7 +4,7 @@ import logging
 import threading
 from collections import deque
 
-from linewatch_common.errors import MessageError
+from linewatch_common.errors import InputError
 from linewatch_common.messages import FrameMessage, decode
 
 from linewatch_inspector.frames import Frame, from_message
@@ -30,7 +30,7 @@ class Inbox:
         """Handler of the frames topic."""
         try:
             frame = from_message(decode(raw, FrameMessage))
-        except MessageError as error:
+        except InputError as error:
             self._complain(f"{error}")
             return
         if frame.station != self._station:

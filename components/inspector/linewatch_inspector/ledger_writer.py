@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from linewatch_common.errors import CorruptStateError, StorageError
+from linewatch_common.errors import CorruptStateError, InputError, StorageError
 from linewatch_common.files import make_private_folder
 from linewatch_common.ledger import BUSY_SECONDS, SCHEMA_VERSION, create_schema, schema_version
 from linewatch_common.messages import LabelVerdict, Verdict, encode
@@ -18,9 +18,10 @@ PRUNE_ROWS = 200
 NEVER_PRUNED_ROWS = 20_000
 
 _INSERT = """
-INSERT OR IGNORE INTO parts (frame_id, station, epoch, sequence, part_id, outcome, judged, score, threshold, defects_total, reason,
-                             captured_at, published_at, total_ms, verdict)
+INSERT INTO parts (frame_id, station, epoch, sequence, part_id, outcome, judged, score, threshold, defects_total, reason,
+                   captured_at, published_at, total_ms, verdict)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (frame_id) DO NOTHING
 """
 
 
@@ -96,7 +97,7 @@ class LedgerWriter:
         self._connection = None
 
     def write(self, operations: Sequence[Operation]) -> None:
-        """All of them or none."""
+        """All of them or none. Raises InputError when one is not admissible: again without it, please."""
         with self._transaction() as connection:
             for operation in operations:
                 _carry_out(connection, operation)
@@ -108,7 +109,8 @@ class LedgerWriter:
             if found is None:
                 return False
             connection.execute(
-                "INSERT OR IGNORE INTO labels (command_id, frame_id, label, operator, note, at) VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO labels (command_id, frame_id, label, operator, note, at) VALUES (?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (command_id) DO NOTHING",
                 (command.command_id, command.frame_id, command.label, command.operator, command.note, at),
             )
         return True
@@ -186,6 +188,8 @@ class LedgerWriter:
     def _translated(self) -> Iterator[None]:
         try:
             yield
+        except (sqlite3.IntegrityError, OverflowError) as error:
+            raise InputError(f"{self._path}: a row that the ledger's rules do not admit: {error}") from error
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorname in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
                 raise CorruptStateError(f"{self._path}: the ledger is damaged: {error}; move it away") from error

@@ -208,7 +208,7 @@ class Recorder:
             if not self._open:
                 self.open()
             if batch:
-                self._writer.write(batch)
+                self._write(batch)
                 self.outcomes = self._writer.outcomes()
         except StorageError as error:
             self._failed(error)
@@ -221,6 +221,18 @@ class Recorder:
         self._unsynced |= bool(batch)
         self._works_again()
         self._forget_in_journal(parts_of(batch))
+
+    def _write(self, batch: list[Operation]) -> None:
+        """One row that cannot be kept must not hold up all others for ever."""
+        try:
+            self._writer.write(batch)
+        except InputError:
+            for operation in batch:
+                try:
+                    self._writer.write([operation])
+                except InputError as error:
+                    self.rows_lost += 1
+                    log.error("%s: %s", operation, error)  # noqa: TRY400 - the line says it all
 
     def _forget_in_journal(self, frame_ids: list[str]) -> None:
         try:
@@ -247,7 +259,7 @@ class Recorder:
         try:
             accepted = self._writer.add_label(command, utc_now())
             reason = "" if accepted else f"no frame {command.frame_id} in the ledger"
-        except StorageError as error:
+        except (StorageError, InputError) as error:
             accepted, reason = False, str(error)
         self._publish(
             self._topics.command_results,

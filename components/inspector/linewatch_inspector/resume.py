@@ -38,6 +38,7 @@ class Past:
         except StorageError as error:
             self.journal_problem = str(error)
             log.error("%s; verdicts go on, but a crash now would lose some", error)  # noqa: TRY400 - one clear line
+        self._entries = [entry for entry in self._entries if _is_ours(entry)]
         for entry in self._entries:
             if entry.published:
                 self._submit(AddPart(entry.verdict, entry.verdict.timings_ms.get("total")))
@@ -106,11 +107,17 @@ class Past:
         return found
 
 
+def _is_ours(entry: Entry) -> bool:
+    try:
+        parse_frame_id(entry.verdict.frame_id)
+    except InputError as error:
+        log.warning("journal: left out: %s", error)
+        return False
+    return True
+
+
 def _sequences(entries: Iterable[Entry], epoch: int, since: int) -> Iterable[int]:
     for entry in entries:
-        try:
-            _, of_epoch, sequence = parse_frame_id(entry.verdict.frame_id)
-        except InputError:
-            continue
+        _, of_epoch, sequence = parse_frame_id(entry.verdict.frame_id)
         if of_epoch == epoch and sequence >= since:
             yield sequence

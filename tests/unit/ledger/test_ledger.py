@@ -1,0 +1,198 @@
+"""The ledger's file: what the writer writes, the reader reads beside it, in other processes and threads too."""
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import msgspec
+import pytest
+from linewatch_common.errors import CorruptStateError, InputError, StorageError, UnavailableError
+from linewatch_common.ledger import LEDGER_FILE, LedgerReader
+from linewatch_common.messages import LabelVerdict, Outcome, Verdict
+from linewatch_inspector import ledger_writer
+from linewatch_inspector.ledger_writer import AddGap, AddPart, LedgerWriter, SetState, SetStoredPath
+
+EPOCH = 1763800000
+
+
+def verdict(number: int, outcome: Outcome = Outcome.PASS, *, judged: Outcome | None = None, day: int = 22) -> Verdict:
+    name = f"line1-{EPOCH}-{number:06d}"
+    return Verdict(
+        inspection_id=name,
+        frame_id=name,
+        station="line1",
+        part_id=f"part-{number}",
+        outcome=outcome,
+        judged=judged,
+        score=0.25,
+        threshold=0.5,
+        captured_at=f"2026-11-{day:02d}T10:00:00.000000Z",
+        published_at=f"2026-11-{day:02d}T10:00:00.100000Z",
+        timings_ms={"total": 20.0},
+        reason="by test",
+    )
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> LedgerWriter:
+    made = LedgerWriter(tmp_path / LEDGER_FILE)
+    made.open()
+    return made
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> LedgerReader:
+    return LedgerReader(tmp_path / LEDGER_FILE)
+
+
+def test_a_row_holds_the_verdict_as_it_was_published(writer: LedgerWriter, reader: LedgerReader) -> None:
+    item = verdict(1, Outcome.LATE, judged=Outcome.FAIL)
+    writer.write([AddPart(item, 23.5)])
+    part = reader.find(item.frame_id)
+    assert part is not None
+    assert part.verdict == item
+    assert (part.station, part.epoch, part.sequence, part.part_id) == ("line1", EPOCH, 1, "part-1")
+    assert (part.outcome, part.judged, part.score, part.threshold) == ("late", "fail", 0.25, 0.5)
+    assert (part.total_ms, part.reason, part.stored_path) == (23.5, "by test", None)
+
+
+def test_a_frame_gets_one_row_and_the_first_stands(writer: LedgerWriter, reader: LedgerReader) -> None:
+    writer.write([AddPart(verdict(1), 1.0)])
+    writer.write([AddPart(verdict(1, Outcome.FAIL), 2.0), AddPart(verdict(2, Outcome.MISSED), None)])
+    assert reader.outcomes() == {"pass": 1, "missed": 1}
+    assert [part.outcome for part in reader.latest(10)] == ["missed", "pass"]
+
+
+def test_rejects_are_what_was_not_found_good(writer: LedgerWriter, reader: LedgerReader) -> None:
+    items = [
+        verdict(1),
+        verdict(2, Outcome.FAIL),
+        verdict(3, Outcome.REVIEW),
+        verdict(4, Outcome.MISSED),
+        verdict(5, Outcome.ERROR),
+        verdict(6, Outcome.LATE, judged=Outcome.PASS),
+        verdict(7, Outcome.LATE, judged=Outcome.FAIL),
+    ]
+    writer.write([AddPart(item, None) for item in items])
+    assert [part.sequence for part in reader.rejects(10)] == [7, 5, 3, 2]
+    assert [part.sequence for part in reader.rejects(2)] == [7, 5]
+
+
+def test_the_review_queue_shrinks_by_labels(writer: LedgerWriter, reader: LedgerReader) -> None:
+    writer.write([AddPart(verdict(number, Outcome.REVIEW), None) for number in (1, 2)])
+    writer.write([AddPart(verdict(3, Outcome.LATE, judged=Outcome.REVIEW), None)])
+    command = LabelVerdict(command_id="c", frame_id=verdict(1).frame_id, label="fail", operator="o")
+    assert writer.add_label(command, "2026-11-22T11:00:00Z")
+    assert writer.add_label(command, "2026-11-22T12:00:00Z")
+    assert [part.sequence for part in reader.review_queue(10)] == [2, 3]
+    assert [label.at for label in reader.labels(verdict(1).frame_id)] == ["2026-11-22T11:00:00Z"]
+
+
+def test_a_batch_is_written_whole_or_not_at_all(writer: LedgerWriter, reader: LedgerReader) -> None:
+    impossible = msgspec.structs.replace(verdict(2), judged=Outcome.MISSED)
+    with pytest.raises(InputError, match=r"ledger\.db: a row that the ledger's rules do not admit"):
+        writer.write([AddPart(verdict(1), None), AddPart(impossible, None)])
+    assert reader.latest(10) == []
+    writer.write([AddPart(verdict(1), None)])
+    assert len(reader.latest(10)) == 1
+
+
+def test_a_full_disk_is_one_clear_error_and_nothing_half_done(tmp_path: Path, reader: LedgerReader) -> None:
+    path = tmp_path / LEDGER_FILE
+    writer = LedgerWriter(path)
+    writer.open()
+    writer.write([AddPart(verdict(1), None)])
+    # A disk that is full, as SQLite sees it.
+    writer._open_connection().execute("PRAGMA max_page_count = 1").fetchall()
+    with pytest.raises(StorageError, match=r"ledger\.db: .*full"):
+        writer.write([AddPart(verdict(number), None) for number in range(2, 200)])
+    assert len(reader.latest(1000)) == sum(reader.outcomes().values()) == 1
+    writer._open_connection().execute("PRAGMA max_page_count = 100000").fetchall()
+    writer.write([AddPart(verdict(500), None)])
+    assert len(reader.latest(1000)) == 2
+
+
+def test_gaps_state_and_paths(writer: LedgerWriter, reader: LedgerReader) -> None:
+    writer.write([AddPart(verdict(1), None), SetStoredPath(verdict(1).frame_id, "/store/1.zip")])
+    writer.write(
+        [AddGap(None, "2026-11-22T10:00:00Z", None, "power cut"), SetState("boot", "a"), SetState("boot", "b")]
+    )
+    assert [part.stored_path for part in reader.latest(1)] == ["/store/1.zip"]
+    assert [gap.reason for gap in reader.gaps(5)] == ["power cut"]
+    assert writer.state("boot") == "b"
+    assert writer.state("other") is None
+    assert writer.stored_passes() == {"/store/1.zip"}
+    assert writer.last_part() == (verdict(1).frame_id, verdict(1).published_at)
+    assert reader.sequences(EPOCH, 1) == [1]
+    assert reader.sequences(EPOCH, 2) == []
+
+
+def test_old_rows_leave_but_the_totals_and_the_newest_stay(
+    writer: LedgerWriter, reader: LedgerReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_writer, "NEVER_PRUNED_ROWS", 3)
+    monkeypatch.setattr(ledger_writer, "PRUNE_ROWS", 4)
+    writer.write([AddPart(verdict(number, day=1), None) for number in range(1, 11)])
+    assert [writer.prune("2026-11-10T00:00:00Z") for _ in range(3)] == [4, 3, 0]
+    assert [part.sequence for part in reader.latest(20)] == [10, 9, 8]
+    assert reader.outcomes() == {"pass": 10}
+
+
+def test_before_there_is_a_ledger_the_reader_says_so(reader: LedgerReader, tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match=r"ledger\.db"):
+        reader.latest(1)
+    sqlite3.connect(tmp_path / LEDGER_FILE).close()
+    with pytest.raises(UnavailableError, match=r"ledger\.db"):
+        reader.outcomes()
+
+
+def test_a_reader_never_writes(writer: LedgerWriter, reader: LedgerReader) -> None:
+    writer.write([AddPart(verdict(1), None)])
+    with reader._connection() as connection, pytest.raises(sqlite3.OperationalError, match="readonly"):
+        connection.execute("DELETE FROM parts")
+
+
+def test_readers_and_writer_work_side_by_side(writer: LedgerWriter, reader: LedgerReader) -> None:
+    problems: list[Exception] = []
+    stop = threading.Event()
+
+    def read() -> None:
+        while not stop.is_set():
+            try:
+                # One transaction each: the row and its count are never seen apart by more than what came between.
+                assert len(reader.latest(1000)) <= sum(reader.outcomes().values())
+            except Exception as error:  # noqa: BLE001 - a thread's top; the test reports it
+                problems.append(error)
+                return
+
+    threads = [threading.Thread(target=read) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for number in range(1, 201):
+        writer.write([AddPart(verdict(number), None)])
+    writer.sync()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert sum(reader.outcomes().values()) == 200
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / LEDGER_FILE
+    path.write_bytes(b"nothing of the kind " * 100)
+    with pytest.raises(CorruptStateError, match="damaged"):
+        LedgerWriter(path).open()
+    assert path.read_bytes().startswith(b"nothing")
+
+
+def test_a_ledger_is_private(writer: LedgerWriter) -> None:
+    assert writer.path.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_impossible_outcome_cannot_enter(writer: LedgerWriter) -> None:
+    with pytest.raises(sqlite3.IntegrityError):
+        writer._open_connection().execute(
+            "INSERT INTO parts (frame_id, station, epoch, sequence, outcome, captured_at, published_at, verdict) "
+            "VALUES ('f', 's', 1, 1, 'good', '', '', '')"
+        )
