@@ -126,6 +126,23 @@ def test_no_component_outlives_a_killed_core(lite: RunningCore, bundle: Bundle) 
     wait_state(lite, A, "RUNNING")
 
 
+def test_a_guard_that_died_is_replaced(lite: RunningCore, bundle: Bundle) -> None:
+    bundle.add(A)
+    assert bundle.deploy(lite, A).succeeded
+    (guard,) = (
+        int(pid)
+        for pid in subprocess.check_output(["pgrep", "-P", str(lite.pid)], text=True).split()
+        if b"guard.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    )
+    os.kill(guard, signal.SIGKILL)
+    wait_until(lambda: not is_alive(guard), what="the guard's end")
+    bundle.add(B)
+    assert bundle.deploy(lite, B).succeeded
+    groups = [wait_pid(lite, name) for name in (A, B)]
+    lite.kill()
+    wait_until(lambda: not any(is_alive(pid) for pid in groups), what="the end of the components")
+
+
 def test_the_core_itself_ends_cleanly(lite: RunningCore, bundle: Bundle) -> None:
     bundle.add(A, run="trap 'echo bye; exit 0' TERM; sleep 1000 & wait")
     assert bundle.deploy(lite, A).succeeded
