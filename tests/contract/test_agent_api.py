@@ -65,11 +65,12 @@ class ForeignClient:
 class AgentProcess:
     """The agent as an integrator starts it, without Greengrass."""
 
-    def __init__(self, folder: Path, configuration: dict[str, Any] | None = None) -> None:
+    def __init__(self, folder: Path, configuration: dict[str, Any] | None = None, log: str = "agent.log") -> None:
         self.folder = folder
         self.socket = folder / "agent.sock"
         self._config = folder / "config.json"
         self._config.write_text(json.dumps(configuration or {}))
+        self._log = folder / log
         self.process = self._started()
 
     def __enter__(self) -> Self:
@@ -79,14 +80,14 @@ class AgentProcess:
         if self.process.poll() is None:
             print(self.stop())
 
-    def _started(self) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "linewatch_agent", "-a", f"unix://{self.socket}", "-c", str(self._config)],
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+    def _started(self) -> subprocess.Popen[bytes]:
+        with self._log.open("w") as output:  # a pipe that nobody reads would fill and stop the agent
+            process = subprocess.Popen(
+                [sys.executable, "-m", "linewatch_agent", "-a", f"unix://{self.socket}", "-c", str(self._config)],
+                cwd=self.folder,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
         give_up = time.monotonic() + START_SECONDS
         while process.poll() is None and not _answers(self.socket):
             assert time.monotonic() < give_up
@@ -95,18 +96,19 @@ class AgentProcess:
 
     def kill_and_restart(self) -> None:
         self.process.kill()
-        self._drained()
+        self.output()
         assert self.socket.exists()  # nobody could tidy up
         self.process = self._started()
 
     def stop(self) -> str:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self._drained()
+        return self.output()
 
-    def _drained(self) -> str:
-        output, _ = self.process.communicate(timeout=START_SECONDS)
-        return output
+    def output(self) -> str:
+        """Wait for the end; everything that was printed."""
+        self.process.wait(timeout=START_SECONDS)
+        return self._log.read_text()
 
 
 def _answers(path: Path) -> bool:
@@ -394,8 +396,8 @@ def test_the_originals_stop_signal_stores_what_waits() -> None:
 
 def test_a_served_socket_is_not_taken() -> None:
     with short_folder() as folder, AgentProcess(folder):
-        second = AgentProcess(folder)
-        output, _ = second.process.communicate(timeout=START_SECONDS)
+        second = AgentProcess(folder, log="second.log")
+        output = second.output()
     assert second.process.returncode == 78
     assert "another process serves it" in output
 

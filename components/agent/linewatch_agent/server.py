@@ -30,6 +30,8 @@ class AgentServer:
 
     def start(self) -> None:
         """Bind and serve. Raises ConfigError when a socket cannot be had."""
+        # gRPC answers a message that is no protobuf with INTERNAL; a traceback in our log for each would only fill the disk.
+        logging.getLogger("grpc._common").setLevel(logging.CRITICAL)
         pool = futures.ThreadPoolExecutor(WORKERS, thread_name_prefix="rpc")
         server = grpc.server(pool, options=SERVER_OPTIONS)
         add_AgentServicer_to_server(self._servicer, server)

@@ -12,12 +12,12 @@ import grpc
 from linewatch_agent_api import agent_pb2 as wire
 from linewatch_agent_api.agent_pb2_grpc import AgentServicer
 from linewatch_agent_api.tensors import dtype_of, element_count, tensor_name, wire_type_of
-from linewatch_common.logs import capped
 
 from linewatch_agent.captures import AuxiliaryItem, CapturedTensor, CaptureRequest, CaptureState, Encoding
 from linewatch_agent.captures.request import Moment
 from linewatch_agent.dataplane import DataPlane
 from linewatch_agent.errors import BadRequestError
+from linewatch_agent.refusals import RefusalLog
 from linewatch_agent.registry import Entry
 from linewatch_agent.shared_memory import Segment
 from linewatch_agent.status_codes import status_of
@@ -48,7 +48,7 @@ def _answered(rpc: Rpc) -> Rpc:
                 log.exception("%s: internal error %d", rpc.__name__, number)
                 message = f"internal error {number} in {rpc.__name__} ({type(error).__name__}); see the agent's log"
             else:
-                log.info("%s: %s: %s", rpc.__name__, status.name, capped(message, 400))
+                self.refusals.note(rpc.__name__, status.name, message)
         context.abort(status, message)
         return None
 
@@ -60,6 +60,7 @@ class WireServicer(AgentServicer):
 
     def __init__(self, plane: DataPlane) -> None:
         self._plane = plane
+        self.refusals = RefusalLog()
 
     @_answered
     def Predict(self, request: wire.PredictRequest, context: grpc.ServicerContext) -> wire.PredictResponse:
