@@ -1,6 +1,7 @@
 """Put the camera together and run it."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -27,7 +28,8 @@ def build(config: CameraConfig, context: Context) -> Camera:
     """The camera of one configuration."""
     # Decoding one picture at a time; the cores belong to the models.
     cv2.setNumThreads(1)
-    # What it warns of, the sources say in one line with the name of the file or stream.
+    # What they warn of at each try, the sources say once, with the name of the file or stream.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
     return compose(config, context, make_source(config))
 

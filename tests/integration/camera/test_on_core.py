@@ -33,6 +33,7 @@ from linewatch_common.ring import RingReader, ring_path
 from linewatch_common.topics import Topics
 
 from localcore.testing import RunningCore, running_core, wait_until
+from tests.integration.camera.test_rtsp import free_port, missing_server, rtsp_server
 from tests.unit.camera.line import inspector_beat
 from tests.unit.camera.pictures import save
 
@@ -54,6 +55,7 @@ class Line:
         self.results: list[CommandResult] = []
         self.camera: CameraStatus | None = None
         self.reason = ""
+        self.reconnects = 0
 
     def heard(self, topic: str, payload: bytes) -> None:
         with contextlib.suppress(MessageError):
@@ -65,6 +67,7 @@ class Line:
                 beat: Heartbeat = decode(payload, Heartbeat)
                 if beat.component == CAMERA:
                     self.camera, self.reason = beat.camera, beat.reason
+                    self.reconnects = beat.counters["reconnects"]
 
     def deploy(self, **source: Any) -> None:
         """The camera with its recipe's rights and defaults, run from the checkout."""
@@ -172,3 +175,29 @@ def test_a_change_of_the_configuration_takes_effect_and_triggers_are_answered(li
     accepted = [result for result in line.results if result.accepted]
     assert {result.frame_id for result in accepted} == {line.frames[-1].frame_id}
     assert line.parts() == ["p1", "X"]
+
+
+def test_a_pulled_cable_shows_in_the_heartbeat_and_is_mended_without_a_restart(line: Line) -> None:
+    reason = missing_server()
+    if reason:
+        pytest.skip(reason)
+    port = free_port()
+    line.deploy(Kind="rtsp", Url=f"rtsp://u:p@127.0.0.1:{port}/live")
+    away = f"rtsp rtsp://127.0.0.1:{port}/live: no stream there, or no answer in time"
+    wait_until(lambda: line.reason == away, 30, "a clear reason")
+    with rtsp_server(port, "protected"):
+        wait_until(lambda: len(line.frames) >= 3, 60, "frames")
+        wait_until(lambda: line.reason == "", 30, "a good heartbeat")
+    wait_until(lambda: line.reason.startswith(f"rtsp rtsp://127.0.0.1:{port}/live: "), 30, "a reason")
+    before = len(line.frames)
+    pids = line.pids()
+    with rtsp_server(port, "protected"):
+        wait_until(lambda: len(line.frames) >= before + 3, 60, "frames again")
+        wait_until(lambda: line.reconnects == 1, 30, "the counter")
+    assert line.pids() == pids
+    assert all(isinstance(frame, FrameCaptured) for frame in line.frames)
+    log = line.core.log(CAMERA)
+    assert "u:p@" not in log
+    assert log.count("WARNING") <= 4, "one line for a change, not one for each try"
+    assert "DESCRIBE" not in log
+    assert "[ WARN" not in log
