@@ -17,7 +17,7 @@ $(VENV_TRAIN)/.ready: locks/train.txt locks/train-torch.txt
 	@$(PY_TRAIN) -m pip install --quiet --require-hashes --no-deps -r locks/train-torch.txt
 	@touch $@
 
-train-samples: $(VENV_TRAIN)/.ready ## train both sample models and write their packages (about 10 minutes on 2 cores)
+train-samples: $(VENV_TRAIN)/.ready ## train both sample models and write their packages (20 minutes on 2 busy cores)
 	@$(MAKE) --no-print-directory --jobs 2 $(SAMPLES:%=train-%)
 
 # One thread each, side by side: as fast as one after the other, and the weights do not depend on the number of cores.

@@ -1,6 +1,7 @@
 """The shipped model packages: verified as a device does, run by both runtimes, and as good as they say."""
 
 import csv
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -194,5 +195,14 @@ def test_the_segmenter_finds_the_demo_parts_defects_as_its_manifest_says(parts: 
 
 
 def allowed(share: float, count: int) -> int:
-    """The stated share of so few parts, rounded up."""
-    return int(np.ceil(share * count))
+    """The largest number of wrong ones among `count` that the stated share still explains, in one of a hundred sets.
+
+    Rounding the share up is no bound: with a share of 1 %, one set of 26 in forty has two wrong ones or more.
+    """
+    chances = [math.comb(count, wrong) * share**wrong * (1 - share) ** (count - wrong) for wrong in range(count + 1)]
+    return max(wrong for wrong in range(count + 1) if sum(chances[wrong:]) >= 0.01)
+
+
+def test_the_bound_lets_bad_luck_pass_and_a_useless_model_not() -> None:
+    assert [allowed(share, 26) for share in (0.0, 0.01, 0.1)] == [0, 2, 7]
+    assert allowed(0.01, 14) < 14
