@@ -10,7 +10,7 @@ from linewatch_common.errors import BusUnavailableError, MessageError, NotAuthor
 from linewatch_common.heartbeats import HeartbeatWatch, Status
 from linewatch_common.messages.base import Message, decode, encode
 from linewatch_common.messages.models import ModelActivated, ModelMessage, ModelRefused, ModelRetired
-from linewatch_common.messages.status import ComponentState, ModelStatus
+from linewatch_common.messages.status import HEARTBEAT_LOST_SECONDS, ComponentState, ModelStatus
 from linewatch_common.topics import Topics
 
 from linewatch_model.lease import Lease, LeaseState
@@ -33,14 +33,24 @@ _STATES = {
 
 
 class ModelComponent:
-    """See linewatch_common.service.Component."""
+    """See linewatch_common.service.Component. An agent that is silent for `lost_seconds` is away."""
 
-    def __init__(self, package: OwnPackage, lease: Lease, component: str, bus: LocalBus, topics: Topics) -> None:
+    def __init__(
+        self,
+        package: OwnPackage,
+        lease: Lease,
+        component: str,
+        bus: LocalBus,
+        topics: Topics,
+        *,
+        lost_seconds: float = HEARTBEAT_LOST_SECONDS,
+    ) -> None:
         self._package = package
         self._lease = lease
         self._component = component
         self._bus = bus
         self._topics = topics
+        self._lost_seconds = lost_seconds
         self._beats = HeartbeatWatch()
         self._inbox: queue.Queue[bytes] = queue.Queue(MAX_QUEUED)
         self._stopping = threading.Event()
@@ -70,11 +80,19 @@ class ModelComponent:
         manifest, state = self._package.manifest, self._lease.state
         if state is LeaseState.REFUSED:
             raise PackageError(f"the agent refuses {manifest.identifier}: {self._lease.reason}")
+        away = state is LeaseState.ACTIVE and self._agent_is_lost()
+        reason = "the edge agent is away" if away else self._lease.reason
         return Status(
-            state=_STATES[state],
-            reason="waits for the edge agent" if state is LeaseState.OFFERING else self._lease.reason,
-            model=ModelStatus(identifier=manifest.identifier, role=manifest.role, active=state is LeaseState.ACTIVE),
+            state=ComponentState.DEGRADED if away else _STATES[state],
+            reason="waits for the edge agent" if state is LeaseState.OFFERING else reason,
+            model=ModelStatus(
+                identifier=manifest.identifier, role=manifest.role, active=state is LeaseState.ACTIVE and not away
+            ),
         )
+
+    def _agent_is_lost(self) -> bool:
+        """It was heard once, and is silent for too long."""
+        return self._lost_seconds < self._beats.age(AGENT) < float("inf")
 
     def _enqueue(self, raw: bytes) -> None:
         try:

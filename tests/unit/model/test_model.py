@@ -20,7 +20,7 @@ from linewatch_common.messages.models import (
     ModelRefused,
     ModelRetired,
 )
-from linewatch_common.messages.status import AgentStatus, ComponentState, Heartbeat
+from linewatch_common.messages.status import AgentStatus, ComponentState, Heartbeat, RoleStatus
 from linewatch_common.topics import Topics
 from linewatch_model.__main__ import main
 from linewatch_model.component import ModelComponent
@@ -41,7 +41,13 @@ def package(tmp_path: Path) -> OwnPackage:
     return verified_package(make_package(tmp_path / "p"))
 
 
-def _beat() -> bytes:
+def _beat(offers: list[ModelOffered]) -> bytes:
+    roles = {
+        offer.role: RoleStatus(
+            identifier=offer.identifier, version=offer.version, folder="", manifest_digest=offer.manifest_digest
+        )
+        for offer in offers
+    }
     return encode(
         Heartbeat(
             component="com.linewatch.EdgeAgent",
@@ -51,7 +57,7 @@ def _beat() -> bytes:
             at=utc_now(),
             started_at=utc_now(),
             uid=0,
-            agent=AgentStatus(endpoint="", boot_id="b", roles={}),
+            agent=AgentStatus(endpoint="", boot_id="b", roles=roles),
         )
     )
 
@@ -71,7 +77,7 @@ def _agent(core: FakeCore, answer: Answer) -> Iterator[list[ModelOffered]]:
 
     def beat() -> None:
         while not stop.wait(0.05):
-            core.deliver(TOPICS.status, _beat())
+            core.deliver(TOPICS.status, _beat(offers))
 
     bus.subscribe(TOPICS.models, on_message)
     thread = threading.Thread(target=beat)
@@ -144,8 +150,9 @@ def _proved_with(offer: ModelOffered, nonce: str) -> ModelProved:
 
 
 @contextmanager
-def _running(core: FakeCore, package: OwnPackage) -> Iterator[ModelComponent]:
-    component = ModelComponent(package, Lease(package, NAME), NAME, core.bus(), TOPICS)
+def _running(core: FakeCore, package: OwnPackage, lost_seconds: float = 6.0) -> Iterator[ModelComponent]:
+    lease = Lease(package, NAME)
+    component = ModelComponent(package, lease, NAME, core.bus(), TOPICS, lost_seconds=lost_seconds)
     component.start()
     try:
         yield component
@@ -172,6 +179,18 @@ def test_without_an_agent_it_waits_and_says_so(package: OwnPackage) -> None:
         wait_until(lambda: bool(core.on_topic(TOPICS.models)))
         status = component.status()
         assert (status.state, status.reason) == (ComponentState.STARTING, "waits for the edge agent")
+
+
+def test_an_agent_that_fell_silent_is_said(package: OwnPackage) -> None:
+    core = FakeCore()
+    with _running(core, package, lost_seconds=0.5) as component:
+        with _agent(core, _activated):
+            wait_until(lambda: component.status().state is ComponentState.READY)
+        wait_until(lambda: component.status().reason == "the edge agent is away")
+        status = component.status()
+    assert status.state is ComponentState.DEGRADED
+    assert status.model is not None
+    assert not status.model.active
 
 
 def test_a_core_that_is_away_for_a_moment_does_not_end_it(package: OwnPackage) -> None:
