@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 
 class FakePredictor:
-    """The classifier's score is the input's mean brightness, 0..1; the segmenter's mask is its brightest pixels, a quarter of its size."""
+    """The classifier's score is the input's mean brightness, 0..1; the segmenter's mask is its brightest pixels, in the mask's size."""
 
     def __init__(self, *manifests: Manifest) -> None:
         self._manifests = {manifest.identifier: manifest for manifest in manifests}
@@ -71,10 +71,11 @@ class FakePredictor:
         if manifest.role == "classifier":
             name = manifest.output("scores").name
             return {name: np.array([[grey.mean() / 255]], np.float32)}
-        return {manifest.output("mask").name: _pooled(grey)[np.newaxis, np.newaxis]}
+        mask = manifest.output("mask")
+        return {mask.name: _pooled(grey, mask.shape[2], mask.shape[3])[np.newaxis, np.newaxis]}
 
 
-def _pooled(grey: NDArray[Any]) -> NDArray[Any]:
+def _pooled(grey: NDArray[Any], rows: int, columns: int) -> NDArray[Any]:
     height, width = grey.shape
-    pooled: NDArray[Any] = grey.reshape(height // 4, 4, width // 4, 4).max(axis=(1, 3))
+    pooled: NDArray[Any] = grey.reshape(rows, height // rows, columns, width // columns).max(axis=(1, 3))
     return pooled
