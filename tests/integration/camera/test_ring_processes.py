@@ -100,20 +100,6 @@ def test_readers_survive_a_file_that_is_cut_off_again_and_again(ring_file: Path)
     assert all(json.loads(text)["mixed"] == 0 for text, _ in answers), answers
 
 
-@pytest.fixture
-def small_file_system(tmp_path: Path) -> Iterator[Path]:
-    """A shared-memory file system of four megabytes."""
-    folder = tmp_path / "shm"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "linewatch-test", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode != 0:
-        pytest.skip("this user may not mount a tmpfs; tests/unit/ring covers a refused allocation by RLIMIT_FSIZE")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 def test_a_full_shared_memory_file_system_is_one_clear_line_and_can_be_tried_again(small_file_system: Path) -> None:
     path = small_file_system / "linewatch-line1.ring"
     hog = small_file_system / "hog"
