@@ -290,7 +290,7 @@ def test_a_reject_is_shown_on_request_by_keyboard_and_never_as_live(bench: PageB
     assert screen.text("part-id") == "bad"
     screen.page.keyboard.press("Escape")
     screen.wait_for_part("later")
-    assert not screen.page.locator("#past").is_visible()
+    assert not screen.page.locator("#past-bar").is_visible()
 
 
 def test_a_verdict_can_be_overruled(bench: PageBench, screen: Screen) -> None:

@@ -175,6 +175,7 @@ def reject_of(verdict: Verdict, *, stored: bool = False) -> Reject:
         score=verdict.score,
         reason=verdict.reason,
         defect_class=verdict.defects[0].defect_class if verdict.defects else None,
+        box=verdict.defects[0].box if verdict.defects else None,
         captured_at=verdict.captured_at,
         stored=stored,
     )

@@ -43,7 +43,10 @@ class ActiveAlert(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reject(msgspec.Struct, frozen=True, kw_only=True):
-    """A part that did not pass, for the strip of the last rejects. `stored` tells whether its picture can be asked for."""
+    """A part that was not found good, for the strip of the last rejects.
+
+    `stored` tells whether its picture can be asked for; `defect_class` and `box` (x, y, width, height in pixels) are the first defect's.
+    """
 
     frame_id: str
     part_id: str | None
@@ -52,6 +55,7 @@ class Reject(msgspec.Struct, frozen=True, kw_only=True):
     score: float | None
     reason: str
     defect_class: str | None
+    box: tuple[int, int, int, int] | None
     captured_at: str
     stored: bool
 

@@ -147,8 +147,9 @@ def test_a_stored_picture_of_an_unknown_frame_is_ignored() -> None:
 
 
 def test_a_reject_names_its_first_defect() -> None:
-    defects = [Defect(defect_class="crack", box=(0, 0, 1, 1), area_px=1, score=0.9)]
+    defects = [Defect(defect_class="crack", box=(4, 3, 2, 1), area_px=1, score=0.9)]
     reject = reject_of(verdict(1, Outcome.FAIL, defects=defects, score=0.9, reason="r", part_id="p"))
+    assert reject.box == (4, 3, 2, 1)
     assert (reject.defect_class, reject.score, reject.reason, reject.part_id, reject.captured_at) == (
         "crack",
         0.9,

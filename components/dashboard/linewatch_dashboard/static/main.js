@@ -120,8 +120,7 @@ function tickHeld(now) {
     backToLive();
   }
   document.body.dataset.held = held ? "yes" : "no";
-  byId("past").hidden = !held;
-  byId("live").hidden = !held;
+  byId("past-bar").hidden = !held;
   byId("labels").hidden = !held;
   byId("hold").hidden = Boolean(held);
   byId("hold").disabled = !newest;

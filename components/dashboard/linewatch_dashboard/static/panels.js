@@ -65,7 +65,7 @@ export function showRejects(state, onPick) {
     item.title = [reject.outcome, reject.reason, localTime(reject.captured_at)].filter(Boolean).join(" · ");
     if (reject.stored && item.dataset.stored !== "yes") {
       item.dataset.stored = "yes";
-      loadThumbnail(item, reject.frame_id);
+      loadThumbnail(item, reject);
     }
   });
   list.dataset.empty = state.rejects.length ? "no" : "yes";
@@ -83,12 +83,21 @@ function makeReject(reject, onPick) {
   return item;
 }
 
-function loadThumbnail(item, frameId) {
+/** The picture, cut so that its first defect is in sight. */
+function loadThumbnail(item, { frame_id: frameId, box }) {
   const image = new Image();
   image.alt = "";
-  image.addEventListener("load", () => item.querySelector(".thumb").replaceChildren(image));
+  image.addEventListener("load", () => {
+    if (box) {
+      const [x, y, width, height] = box;
+      image.style.objectPosition = `${share(x + width / 2, image.naturalWidth)} ${share(y + height / 2, image.naturalHeight)}`;
+    }
+    item.querySelector(".thumb").replaceChildren(image);
+  });
   image.src = `/api/inspection/${encodeURIComponent(frameId)}/picture`;
 }
+
+const share = (part, whole) => `${Math.min(100, (100 * part) / Math.max(1, whole))}%`;
 
 export function showCounters({ counters }) {
   const { outcomes } = counters;

@@ -112,28 +112,33 @@ function onEdge(grey, i, width, height) {
 
 /** White boxes on a dark rim, each with its class and score, kept inside the picture. */
 function drawBoxes(context, defects, scale, ratio) {
-  const size = Math.round(15 * ratio);
-  context.font = `600 ${size}px system-ui, "Liberation Sans", Arial, sans-serif`;
+  const pad = 3 * ratio;
   context.textBaseline = "middle";
   context.lineJoin = "round";
   for (const defect of defects) {
-    const pad = 3 * ratio;
     const [x, y, width, height] = defect.box.map((value) => value * scale);
+    const frame = { x: x - pad, y: y - pad, width: width + 2 * pad, height: height + 2 * pad };
     for (const [colour, line] of [["rgba(0,0,0,.75)", 4 * ratio], ["#ffffff", 2 * ratio]]) {
       context.strokeStyle = colour;
       context.lineWidth = line;
-      context.strokeRect(x - pad, y - pad, width + 2 * pad, height + 2 * pad);
+      context.strokeRect(frame.x, frame.y, frame.width, frame.height);
     }
-    drawTag(context, `${defect.class.slice(0, 24)} ${defect.score.toFixed(2)}`, x - pad, y - pad, height + 2 * pad, size);
+    drawTag(context, `${defect.class.slice(0, 24)} ${defect.score.toFixed(2)}`, frame, 15 * ratio);
   }
 }
 
-function drawTag(context, text, x, y, boxHeight, size) {
-  const height = size * 1.5;
+/** The words above the frame, below it where there is no room; smaller on a picture that is narrower than they are. */
+function drawTag(context, text, frame, wantedSize) {
+  const font = (pixels) => `600 ${pixels}px system-ui, "Liberation Sans", Arial, sans-serif`;
+  context.font = font(wantedSize);
+  const wanted = context.measureText(text).width + wantedSize;
+  const size = wantedSize * Math.min(1, context.canvas.width / wanted);
+  context.font = font(size);
   const width = context.measureText(text).width + size;
-  const above = y - height >= 0;
-  const left = Math.max(0, Math.min(x, context.canvas.width - width));
-  const top = above ? y - height : Math.min(y + boxHeight, context.canvas.height - height);
+  const height = size * 1.5;
+  const left = Math.max(0, Math.min(frame.x, context.canvas.width - width));
+  const below = Math.min(frame.y + frame.height, context.canvas.height - height);
+  const top = frame.y >= height ? frame.y - height : below;
   context.fillStyle = "rgba(0,0,0,.82)";
   context.fillRect(left, top, width, height);
   context.fillStyle = "#ffffff";
