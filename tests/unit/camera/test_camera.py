@@ -217,16 +217,16 @@ def test_a_missing_shared_memory_folder_is_said_and_waited_for(line: Line) -> No
 
 
 def test_a_ring_that_is_removed_is_made_again_and_no_picture_is_lost(line: Line) -> None:
-    fill(line.pictures, 30)
-    with line.camera(line.config(frames_per_second=50.0)):
+    fill(line.pictures, 16)
+    with line.camera(line.config(frames_per_second=100.0)):
         line.inspector()
         line.wait_for_frames(5)
         shutil.rmtree(line.shm)
-        time.sleep(0.1)
+        time.sleep(0.05)
         line.shm.mkdir()
-        line.wait_for_frames(30)
-    assert parts(line) == [f"part{n}" for n in range(1, 31)]
-    assert len({frame.frame_id for frame in line.frames()}) == 30
+        line.wait_for_frames(16)
+    assert parts(line) == [f"part{n}" for n in range(1, 17)]
+    assert len({frame.frame_id for frame in line.frames()}) == 16
 
 
 def test_while_the_bus_is_away_frames_go_into_the_ring_and_are_announced_afterwards(line: Line) -> None:
@@ -335,7 +335,7 @@ def test_a_trigger_in_free_run_is_refused(line: Line) -> None:
 def test_more_triggers_than_can_wait_are_refused_at_once(line: Line) -> None:
     class Slow(FakeCamera):
         def read(self, not_before_ns: int = 0) -> Picture | SourceFailure:
-            time.sleep(0.02)
+            time.sleep(0.005)
             return super().read(not_before_ns)
 
     config = msgspec.structs.replace(line.config(), trigger_mode="software")
