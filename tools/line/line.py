@@ -18,6 +18,8 @@ from linewatch_common.errors import LinewatchError
 from linewatch_common.files import MAX_SOCKET_PATH_BYTES
 
 from localcore.client import Component
+from localcore.daemon import root_lock
+from localcore.layout import Layout
 from localcore.memory import pss_bytes
 from localcore.testing import RunningCore
 from tools.line.records import Records
@@ -88,7 +90,8 @@ class Line:
         self.records = Records(self.root / "work/com.linewatch.Inspector/ledger.db", self.shared_memory, STATION)
 
     def __enter__(self) -> Self:
-        shutil.rmtree(self.root, ignore_errors=True)
+        with root_lock(Layout(self.root)):  # refuses to empty the state of a line that runs
+            shutil.rmtree(self.root, ignore_errors=True)
         self.root.mkdir(parents=True, mode=0o700)
         self.shared_memory.mkdir(mode=0o700)
         try:
