@@ -72,9 +72,9 @@ class Inspector:
         self._started = time.monotonic()
         parts.past.read_journal()
         parts.announcer.journal_problem = parts.past.journal_problem
+        parts.recorder.when_open(parts.past.begin_run)
         try:
             parts.recorder.open()
-            parts.past.begin_run()
         except StorageError as error:
             parts.recorder.problem = str(error)
         for item in parts.past.unpublished():

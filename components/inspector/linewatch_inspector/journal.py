@@ -118,7 +118,7 @@ class Journal:
     def _begin_file(self) -> None:
         os.ftruncate(self._fd, 0)
         self._size = 0
-        self._append(_MAGIC + _boot())
+        self._append(b"")
 
     def _entries(self, bodies: list[bytes], same_boot: bool) -> list[Entry]:
         found: dict[str, Entry] = {}
@@ -144,6 +144,8 @@ class Journal:
     def _append(self, record: bytes) -> None:
         if self._fd < 0:
             raise StorageError(f"{self._path}: the journal is not open")
+        if self._size == 0:  # also when the header did not fit at the start
+            record = _MAGIC + _boot() + record
         if self._size + len(record) > MAX_BYTES:
             raise StorageError(f"{self._path}: the journal is full with {self._size / 1e6:.0f} MB")
         try:

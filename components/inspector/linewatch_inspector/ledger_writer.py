@@ -76,6 +76,7 @@ class LedgerWriter:
 
     def open(self) -> None:
         """Open the file, make it when it is missing. Raises CorruptStateError when it is not a ledger that this version can go on with."""
+        self.close()
         make_private_folder(self._path.parent)
         with self._translated():
             connection = sqlite3.connect(

@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -89,7 +90,8 @@ class Recorder:
         self.pictures_dropped = 0
         self.pictures_stored = 0
         self.rows_lost = 0
-        self.corrupt: CorruptStateError | None = None
+        self._on_open: Callable[[], None] = _nothing
+        self._journal_refused = False
 
     @property
     def ledger_open(self) -> bool:
@@ -106,11 +108,16 @@ class Recorder:
         """Pictures that left the store for its bounds."""
         return self._keeper.deleted
 
+    def when_open(self, on_open: Callable[[], None]) -> None:
+        """Call `on_open` as soon as the ledger is open, on the thread that may use the writer then. Comes before `open`."""
+        self._on_open = on_open
+
     def open(self) -> None:
         """Open the ledger, on the caller's thread, before `start`. Raises StorageError, CorruptStateError."""
         self._writer.open()
-        self._open = True
         self.outcomes = self._writer.outcomes()
+        self._on_open()
+        self._open = True
 
     def start(self) -> None:
         """Begin to record; an absent ledger is tried again and again."""
@@ -181,7 +188,6 @@ class Recorder:
             try:
                 self._step()
             except CorruptStateError as error:
-                self.corrupt = error
                 self._failed(error)
             except Exception:  # a thread's top: rows must go on
                 log.exception("recording: an internal error")
@@ -237,8 +243,11 @@ class Recorder:
     def _forget_in_journal(self, frame_ids: list[str]) -> None:
         try:
             self._journal.recorded(frame_ids)
+            self._journal_refused = False
         except StorageError as error:
-            log.warning("%s", error)
+            if not self._journal_refused:
+                log.warning("%s", error)
+            self._journal_refused = True
 
     def _failed(self, error: LinewatchError) -> None:
         if not self.problem:
@@ -333,3 +342,7 @@ class Recorder:
             self._bus.publish(topic, encode(message))
         except LinewatchError as error:
             log.info("%s not published: %s", type(message).__name__, error)
+
+
+def _nothing() -> None:
+    """Nobody waits for the ledger."""

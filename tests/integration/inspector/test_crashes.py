@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from linewatch_common.clock import utc_now
 from linewatch_common.errors import CorruptStateError
+from linewatch_common.ledger import LedgerReader
 from linewatch_common.messages import Outcome, Verdict, encode
 from linewatch_common.ring import RingReader
 from linewatch_inspector import journal as journals
@@ -15,6 +16,7 @@ from linewatch_inspector.journal import Journal
 
 from tests.unit.inspector.disks import file_size_limit
 from tests.unit.inspector.line import BAD, GOOD, Line, wait_until
+from tests.unit.inspector.packages import serving
 
 
 def leave_in_journal(line: Line, *, published: bool, age_ms: float = 0.0, outcome: Outcome = Outcome.FAIL) -> Verdict:
@@ -257,6 +259,23 @@ def test_rows_that_the_disk_refused_survive_a_restart_in_the_journal(make_line: 
     line.wait_for_rows(parts + 1)
     assert line.ledger.outcomes() == {"pass": parts, "fail": 1}
     assert len(line.verdicts()) == parts + 1
+
+
+def test_started_before_its_disk_is_there_the_line_judges_and_the_rows_follow(make_line: Callable[..., Line]) -> None:
+    line = make_line()
+    disk = line.folder / "disk"
+    disk.write_bytes(b"")  # not a folder yet
+    line.configuration["LedgerFolder"] = str(disk / "linewatch")
+    inspector = line.start(models=False)
+    line.serve(serving(*line.packages))
+    assert line.verdict_of(line.capture(GOOD)).outcome is Outcome.PASS
+    assert not line.ready()
+    assert str(disk) in inspector.status().reason
+    wait_until(lambda: ("ledger_failing", "raised") in line.alert_states(), "the alert")
+    disk.unlink()
+    wait_until(line.ready, "the ledger")
+    wait_until(lambda: LedgerReader(disk / "linewatch" / "ledger.db").outcomes() == {"pass": 1}, "the row")
+    wait_until(lambda: ("ledger_failing", "cleared") in line.alert_states(), "its end")
 
 
 def test_a_full_shared_memory_under_the_journal_is_one_alert_and_the_line_goes_on(

@@ -136,6 +136,18 @@ def test_a_full_file_system_is_refused_in_one_line_and_works_again_later(path: P
     assert [entry.verdict for entry in Journal(path).open()] == [verdict(1), verdict(3)]
 
 
+def test_begun_on_a_full_file_system_it_is_whole_once_there_is_room(path: Path) -> None:
+    journal = Journal(path)
+    with file_size_limit(20):
+        with pytest.raises(StorageError, match="cannot write"):
+            journal.open()
+        with pytest.raises(StorageError, match="cannot write"):
+            add(journal, 1)
+    add(journal, 2)
+    journal.close()
+    assert [entry.verdict for entry in Journal(path).open()] == [verdict(2)]
+
+
 def test_a_symbolic_link_is_refused(path: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_bytes(b"precious")
     path.symlink_to(tmp_path / "elsewhere")
