@@ -1,7 +1,6 @@
 """What the page knows of the line; pure: messages and the time in, a StateMessage out."""
 
 import msgspec
-from linewatch_common import __version__
 from linewatch_common.clock import utc_now
 from linewatch_common.messages import (
     Alert,
@@ -94,7 +93,6 @@ class Line:
         camera = self._camera()
         return StateMessage(
             station=self._station,
-            version=__version__,
             at=utc_now(),
             server_ms=now * 1000,
             stale_after_ms=self._stale_after * 1000,

@@ -84,7 +84,6 @@ class StateMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", 
     """
 
     station: str
-    version: str
     at: str
     server_ms: float
     stale_after_ms: float

@@ -11,14 +11,19 @@ const FRESH_MS = 4000;
 export function showHealth(state, now) {
   reconcile(byId("health"), state.health, (light) => light.key, makeLight, (item, light) => {
     const age = light.age_ms === null ? null : now(light.age_ms);
-    const words = { absent: "not heard", ready: age !== null && age > FRESH_MS ? `ready · ${duration(age)}` : "ready" };
-    const suffix = light.state === "silent" || light.state === "stopping" ? ` ${duration(age ?? 0)}` : "";
     item.dataset.state = light.state;
     setText(item.querySelector(".name"), light.title);
-    setText(item.querySelector(".state"), words[light.state] ?? light.state + suffix);
+    setText(item.querySelector(".state"), lightWords(light, age));
     item.title = [light.title, light.version, light.state, light.reason, age === null ? "" : `last heard ${duration(age)} ago`]
       .filter(Boolean).join(" · ");
   });
+}
+
+function lightWords({ state, reason }, age) {
+  if (state === "absent") return "not heard";
+  if (state === "silent" || state === "stopping") return `${state} ${duration(age)}`;
+  if (state === "ready") return age > FRESH_MS ? `ready · ${duration(age)}` : "ready";
+  return reason || state;
 }
 
 function makeLight() {
