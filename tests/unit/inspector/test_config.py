@@ -1,7 +1,4 @@
-"""The configuration's bounds, and the command line."""
-
-import subprocess
-import sys
+"""The configuration's bounds."""
 
 import pytest
 from linewatch_common.config import default_configuration, read_config
@@ -45,11 +42,3 @@ def test_a_relative_folder_is_refused(key: str) -> None:
     config, _ = read_config(InspectorConfig, {key: "some/where"}, "Inspector")
     with pytest.raises(ConfigError, match=f"{key}: 'some/where' is not an absolute path"):
         check(config)
-
-
-def test_the_self_check_prints_one_line() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "linewatch_inspector", "--selfcheck"], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.startswith("OK linewatch_inspector ")
-    assert done.stdout.count("\n") == 1

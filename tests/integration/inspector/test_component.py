@@ -1,5 +1,7 @@
 """The whole component: frames in, verdicts, rows, pictures and alerts out."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -251,3 +253,11 @@ def test_the_heartbeat_counts(line: Line) -> None:
     assert status.inspector.judged_epoch == line.ring.epoch
     assert (status.counters["pass"], status.counters["fail"], status.counters["queued"]) == (2, 1, 0)
     assert len(names) == 3
+
+
+def test_the_self_check_prints_one_line() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "linewatch_inspector", "--selfcheck"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("OK linewatch_inspector ")
+    assert done.stdout.count("\n") == 1
