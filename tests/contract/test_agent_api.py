@@ -243,6 +243,27 @@ def test_concurrent_predictions_do_not_mix(client: ForeignClient) -> None:
     assert not wrong
 
 
+OLD_PROGRAM = """
+import sys, grpc
+import {module} as agent, {module}_grpc as agent_grpc
+
+stub = agent_grpc.AgentStub(grpc.insecure_channel("unix://" + sys.argv[1]))
+stub.LoadModel(agent.LoadModelRequest(url="score", name="tiny"))
+metadata = agent.TensorMetadata(name=b"picture", data_type=agent.UINT8, shape=[1, 4, 4, 3])
+tensor = agent.Tensor(tensor_metadata=metadata, byte_data=bytes(48))
+print(len(stub.Predict(agent.PredictRequest(name="tiny", tensors=[tensor])).tensors), agent.AuxilaryData.__name__)
+"""
+
+
+@pytest.mark.parametrize("module", ["agent_pb2", "sagemaker_edge_agent_pb2"])
+def test_the_originals_module_names_work(module: str, agent: AgentProcess, client: ForeignClient) -> None:
+    common = Path(__file__).parents[2] / "components/common"
+    paths = f"{common / 'linewatch_agent_api/compat'}:{common}"
+    program = [sys.executable, "-c", OLD_PROGRAM.format(module=module), str(agent.socket)]
+    done = subprocess.run(program, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("1 AuxiliaryData\n", 0), done.stderr
+
+
 def test_tensors_in_shared_memory(client: ForeignClient) -> None:
     client.call("LoadModel", url="score", name="tiny")
     with shared_segment(PICTURE.tobytes()) as segment_id:
@@ -265,6 +286,7 @@ def _refusals(client: ForeignClient) -> list[Refusal]:
     future = client.message("Timestamp", seconds=int(time.time()) + 3600)
     never = client.message("Timestamp", seconds=-(10**12))
     floats = client.tensor("picture", PICTURE.astype(np.float32), FLOAT32)
+    batch = client.tensor("a", np.full((1, 3), np.nan, np.float32), FLOAT32)
     segment = client.message("Tensor", shared_memory_handle=client.message("SharedMemoryHandle", segment_id=2**40))
     return [
         ("LoadModel", {"url": "nowhere", "name": "a"}, codes.NOT_FOUND, "nowhere"),
@@ -277,13 +299,14 @@ def _refusals(client: ForeignClient) -> list[Refusal]:
         ("LoadModel", {"url": ".", "name": "a"}, codes.FAILED_PRECONDITION, "no model in it"),
         ("LoadModel", {"url": "truth", "name": "a"}, codes.FAILED_PRECONDITION, "bool"),
         ("UnLoadModel", {"name": "a"}, codes.NOT_FOUND, "tiny"),
-        ("DescribeModel", {"name": "a"}, codes.NOT_FOUND, "loaded: tiny"),
+        ("DescribeModel", {"name": "a"}, codes.NOT_FOUND, "loaded: pair, tiny"),
         ("Predict", {"name": "a"}, codes.NOT_FOUND, "not loaded"),
         ("Predict", {"name": "tiny"}, codes.INVALID_ARGUMENT, "takes 1"),
         ("Predict", {"name": "tiny", "tensors": [bare, bare]}, codes.INVALID_ARGUMENT, "takes 1"),
         ("Predict", {"name": "tiny", "tensors": [short]}, codes.INVALID_ARGUMENT, "3 bytes"),
         ("Predict", {"name": "tiny", "tensors": [nobody]}, codes.INVALID_ARGUMENT, "0 bytes"),
         ("Predict", {"name": "tiny", "tensors": [floats]}, codes.INVALID_ARGUMENT, "float32 was sent"),
+        ("Predict", {"name": "pair", "tensors": [batch, batch]}, codes.INVALID_ARGUMENT, "holds NaN or infinity"),
         ("Predict", {"name": "tiny", "tensors": [segment]}, codes.INVALID_ARGUMENT, "shmget"),
         ("CaptureData", {"model_name": "a", "capture_id": "1"}, codes.NOT_FOUND, "not loaded"),
         ("CaptureData", {"model_name": "tiny", "capture_id": "../x"}, codes.INVALID_ARGUMENT, "slashes"),
@@ -311,6 +334,7 @@ def _refusals(client: ForeignClient) -> list[Refusal]:
 
 def test_every_refusal_has_its_documented_code_and_says_why(client: ForeignClient) -> None:
     client.call("LoadModel", url="score", name="tiny")
+    client.call("LoadModel", url="pair", name="pair")
     for rpc, fields, code, part in _refusals(client):
         got, message = client.refusal(rpc, **fields)
         assert (got, part in message, "\n" in message) == (code, True, False), (rpc, fields, got, message)

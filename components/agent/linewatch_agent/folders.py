@@ -1,6 +1,9 @@
 """What a model folder holds: a linewatch package, or one bare artefact."""
 
 import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -37,17 +40,35 @@ def find_model(folder: Path) -> ModelSource:
     Raises NothingThereError, and NotLoadableError with one line that says what was found and what is wanted.
     """
     try:
-        if not folder.exists():
-            raise NothingThereError(f"{folder}: nothing there; the url is a folder on this machine")
-        if not folder.is_dir():
-            raise NotLoadableError(f"{folder} is a file; the url is the folder that holds the unpacked model")
-        if (folder / MANIFEST_FILE).exists():
-            return _package(folder)
-        return _bare(folder)
+        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NothingThereError(f"{folder}: nothing there; the url is a folder on this machine") from error
+    except OSError as error:
+        raise NotLoadableError(f"{str(folder)[:200]}: cannot be read: {error.strerror}") from error
+    if not is_folder:
+        raise NotLoadableError(f"{folder} is a file; the url is the folder that holds the unpacked model")
+    with told_when_gone(folder):
+        return _found(folder)
+
+
+@contextmanager
+def told_when_gone(folder: Path) -> Iterator[None]:
+    """A refusal of what was in `folder` becomes NothingThereError when the folder went meanwhile: it tells nothing about the model."""
+    try:
+        yield
+    except NotLoadableError as error:
+        if folder.is_dir():
+            raise
+        raise NothingThereError(f"{folder}: went while it was being loaded; put it back and load again") from error
+
+
+def _found(folder: Path) -> ModelSource:
+    try:
+        return _package(folder) if (folder / MANIFEST_FILE).exists() else _bare(folder)
     except PackageError as error:
         raise NotLoadableError(str(error)) from error
     except OSError as error:
-        raise NotLoadableError(f"{str(folder)[:200]}: cannot be read: {error.strerror}") from error
+        raise NotLoadableError(f"{folder}: cannot be read: {error.strerror}") from error
 
 
 def _package(folder: Path) -> ModelSource:

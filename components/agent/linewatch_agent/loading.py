@@ -10,7 +10,7 @@ from linewatch_common.manifest import Manifest
 
 from linewatch_agent.backends.port import Backend, Net
 from linewatch_agent.errors import BadRequestError, NotLoadableError
-from linewatch_agent.folders import Format, ModelSource, find_model
+from linewatch_agent.folders import Format, ModelSource, find_model, told_when_gone
 from linewatch_agent.tensors import TensorSpec, zeros
 
 
@@ -40,9 +40,11 @@ class ModelLoader:
         The memory counted is what the process grew by, and at least the size of the model's file.
         """
         before = resident_bytes()
-        net = self._backends[source.format].load(source.path)
+        with told_when_gone(source.path.parent):
+            net = self._backends[source.format].load(source.path)
         if source.manifest is not None:
             _check_against(source.manifest, net)
+        _refuse_doubles(net)
         _warm_up(net)
         grown = resident_bytes() - before
         return LoadedModel(url, net, max(grown, source.size_bytes), source.manifest)
@@ -54,6 +56,12 @@ def resident_bytes() -> int:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
         return pages * resource.getpagesize()
     return 0
+
+
+def _refuse_doubles(net: Net) -> None:
+    for kind, specs in (("inputs", net.inputs), ("outputs", net.outputs)):
+        if len({spec.name for spec in specs}) < len(specs):
+            raise NotLoadableError(f"two {kind} have the same name: {_listed(specs)}; give each its own")
 
 
 def _warm_up(net: Net) -> None:

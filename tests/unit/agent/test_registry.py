@@ -1,11 +1,13 @@
 """The models in memory."""
 
+import shutil
 import threading
 from pathlib import Path
 
 import pytest
 from linewatch_agent.__main__ import build_core
 from linewatch_agent.backends.onnxruntime_backend import OnnxRuntimeBackend
+from linewatch_agent.backends.port import Net
 from linewatch_agent.config import AgentConfig
 from linewatch_agent.errors import (
     BadRequestError,
@@ -54,6 +56,28 @@ def test_a_known_name_is_refused_before_anything_is_read(registry: ModelRegistry
     registry.load("a", model_folder(tmp_path / "m"), "m")
     with pytest.raises(ModelExistsError, match="loaded already, from m"):
         registry.load("a", tmp_path / "nowhere", "nowhere")
+
+
+class RemovingBackend:
+    """Reads a model whose folder goes at that moment."""
+
+    name = "openvino"
+
+    def load(self, path: Path) -> Net:
+        shutil.rmtree(path.parent)
+        raise NotLoadableError("half a file")
+
+
+def test_a_folder_that_goes_during_the_load_is_not_found(tmp_path: Path) -> None:
+    loader = ModelLoader({Format.ONNX: RemovingBackend()})
+    with pytest.raises(NothingThereError, match="went while it was being loaded"):
+        loader.load(find_model(model_folder(tmp_path / "m")), "m")
+
+
+def test_names_that_are_not_text_are_replaced(registry: ModelRegistry, tmp_path: Path) -> None:
+    model = model_folder(tmp_path / "m") / "model.onnx"
+    model.write_bytes(model.read_bytes().replace(b"picture", b"pictur\xff"))
+    assert [spec.name for spec in registry.load("a", model.parent, "m").model.net.inputs] == ["input_0"]
 
 
 def test_a_load_beside_does_not_show(registry: ModelRegistry, tmp_path: Path) -> None:

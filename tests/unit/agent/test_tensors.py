@@ -34,6 +34,8 @@ def test_without_names_by_place() -> None:
         (SentTensor(bytes(12), "picture", BYTE, (2, 2, 3)), PICTURE, r"shape \[2, 2, 3\] was sent"),
         (SentTensor(bytes(8)), BATCH, "must come with its shape"),
         (SentTensor(bytes(8), "batch", FLOAT, (1, 3)), BATCH, r"takes 'batch' float32\[\?, 2\]"),
+        (SentTensor(b"\0\0\xc0\x7f" + bytes(4), "batch", FLOAT, (1, 2)), BATCH, "'batch': holds NaN or infinity"),
+        (SentTensor(bytes(4) + b"\0\0\x80\xff", "batch", FLOAT, (1, 2)), BATCH, "'batch': holds NaN or infinity"),
     ],
 )
 def test_what_does_not_fit_is_refused(sent: SentTensor, spec: TensorSpec, reason: str) -> None:

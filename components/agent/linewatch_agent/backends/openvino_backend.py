@@ -79,13 +79,21 @@ class OpenVinoNet:
 
 
 def _spec(port: Any, unnamed: str) -> TensorSpec:
-    names = sorted(port.get_names())
+    name = _name(port) or unnamed
     shape = tuple(
         DYNAMIC if side.is_dynamic else side.get_length() for side in _sides(port.get_partial_shape(), unnamed)
     )
     element = port.get_element_type()
     dtype = None if element.is_dynamic() else element.to_dtype()
-    return spec_for_wire(names[0] if names else unnamed, element.get_type_name() if dtype is None else dtype, shape)
+    return spec_for_wire(name, element.get_type_name() if dtype is None else dtype, shape)
+
+
+def _name(port: Any) -> str:
+    """Its first name; none when the model's names are not text, which older exporters wrote."""
+    try:
+        return min(port.get_names(), default="")
+    except UnicodeDecodeError:
+        return ""
 
 
 def _sides(shape: Any, unnamed: str) -> Any:
