@@ -36,11 +36,11 @@ def stages(rows: list[Inspected]) -> dict[str, dict[str, float]]:
 
     A stage that a part did not go through (the segmenter after a clear pass) counts as 0 for it, so the stages add up to the total.
     """
-    judged = [row.verdict["timings_ms"] for row in rows if "total" in row.verdict.get("timings_ms", {})]
-    names = sorted({name for timing in judged for name in timing if name != "total"}, key=_order(judged))
+    judged = [row.stages_ms for row in rows if row.stages_ms]
+    names = sorted({name for timing in judged for name in timing}, key=_order(judged))
     table = {name: _percentiles([timing.get(name, 0.0) for timing in judged]) for name in names}
-    table["sum of stages"] = _percentiles([sum(v for k, v in timing.items() if k != "total") for timing in judged])
-    table["total"] = _percentiles([timing["total"] for timing in judged])
+    table["sum of stages"] = _percentiles([sum(timing.values()) for timing in judged])
+    table["total"] = _percentiles([row.total_ms for row in rows if row.stages_ms and row.total_ms is not None])
     return table
 
 

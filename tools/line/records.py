@@ -13,6 +13,7 @@ from linewatch_common.ring import RingReader, ring_path
 
 # A writer holds the ledger for milliseconds; a second means that something is wrong.
 BUSY_SECONDS = 1.0
+JUDGED = frozenset({"pass", "fail", "review", "late"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +24,16 @@ class Inspected:
     epoch: int
     sequence: int
     outcome: str
+    total_ms: float | None  # capture to verdict published
     verdict: dict[str, Any]
 
     @property
-    def total_ms(self) -> float | None:
-        """Capture to verdict published, where the part was judged."""
-        total = self.verdict.get("timings_ms", {}).get("total")
-        return None if total is None else float(total)
+    def stages_ms(self) -> dict[str, float]:
+        """What the verdict says of its stages, and the rest up to its publication. Empty when the part was not judged."""
+        if self.total_ms is None or self.outcome not in JUDGED:
+            return {}
+        stages = {k: float(v) for k, v in self.verdict["timings_ms"].items() if k != "total"}
+        return stages | {"journal and publish": self.total_ms - sum(stages.values())}
 
 
 class Records:
@@ -55,8 +59,10 @@ class Records:
 
     def rows(self) -> list[Inspected]:
         """Every part so far, in the order of capture."""
-        found = self._query("SELECT frame_id, epoch, sequence, outcome, verdict FROM parts ORDER BY epoch, sequence")
-        return [Inspected(f, e, s, o, json.loads(verdict)) for f, e, s, o, verdict in found]
+        found = self._query(
+            "SELECT frame_id, epoch, sequence, outcome, total_ms, verdict FROM parts ORDER BY epoch, sequence"
+        )
+        return [Inspected(f, e, s, o, t, json.loads(verdict)) for f, e, s, o, t, verdict in found]
 
     def unaccounted(self) -> list[str]:
         """What contradicts "every captured frame has exactly one outcome", a line each."""

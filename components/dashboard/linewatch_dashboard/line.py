@@ -13,11 +13,11 @@ from linewatch_common.messages import (
     Outcome,
     Verdict,
 )
-from linewatch_common.messages.alerts import AlertState
+from linewatch_common.messages.alerts import ActiveAlert, AlertState
 from linewatch_common.messages.status import AgentStatus, CameraStatus, InspectorStatus
 
 from linewatch_dashboard.health import AGENT, CAMERA, INSPECTOR, Heartbeats
-from linewatch_dashboard.view import ActiveAlert, Counters, Feed, LoadedModel, ModelEvent, Reject, StateMessage
+from linewatch_dashboard.view import Counters, Feed, LoadedModel, ModelEvent, Reject, StateMessage
 
 REJECTS_SHOWN = 8
 # What was judged at all: the denominator of the yield. A missed or failed capture says nothing about the part.
@@ -43,8 +43,10 @@ class Line:
         return heard.beat.inspector if heard else None
 
     def add_heartbeat(self, beat: Heartbeat, now: float) -> None:
-        """A component lives."""
+        """A component lives; Inspector says which alerts are on, also those raised before this page began."""
         self._beats.add(beat, now)
+        if beat.inspector is not None:
+            self._alerts = {alert.kind: alert for alert in beat.inspector.alerts}
 
     def add_alert(self, alert: Alert) -> None:
         """An alert was raised, repeated or cleared."""

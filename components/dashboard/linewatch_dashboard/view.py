@@ -1,6 +1,7 @@
 """What the page is told in a state message: plain values, ready to show."""
 
 import msgspec
+from linewatch_common.messages.alerts import ActiveAlert
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,15 +32,6 @@ class ModelEvent(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     bad: bool
     age_ms: float
-
-
-class ActiveAlert(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert that was raised and not cleared."""
-
-    kind: str
-    detail: str
-    since: str
-    count: int
 
 
 class Reject(msgspec.Struct, frozen=True, kw_only=True):

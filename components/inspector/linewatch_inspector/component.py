@@ -116,6 +116,7 @@ class Inspector:
                 outcomes=dict(parts.recorder.outcomes),
                 judged_sequence=sequence,
                 judged_epoch=epoch,
+                alerts=parts.watch.active,
             ),
         )
 

@@ -9,7 +9,7 @@ from linewatch_common.messages import (
     Outcome,
     Verdict,
 )
-from linewatch_common.messages.alerts import AlertKind, AlertState
+from linewatch_common.messages.alerts import ActiveAlert, AlertKind, AlertState
 from linewatch_dashboard.line import REJECTS_SHOWN, Line, counters_of, is_reject, reject_of
 from linewatch_dashboard.view import Feed, StateMessage
 
@@ -52,6 +52,14 @@ def test_alerts_live_from_raised_to_cleared() -> None:
     watched.add_alert(alert(AlertKind.DISK_LOW, AlertState.CLEARED))
     watched.add_alert(alert(AlertKind.MODEL_MISSING, AlertState.CLEARED))
     assert [item.kind for item in state(watched).alerts] == ["camera_silent"]
+
+
+def test_inspectors_heartbeat_tells_a_late_page_which_alerts_are_on_and_which_are_over() -> None:
+    watched = line()
+    watched.add_alert(alert(AlertKind.CAMERA_SILENT, AlertState.RAISED))
+    disk = ActiveAlert(kind=AlertKind.DISK_LOW, detail="2 GB left", since="2026-11-22T10:15:30.000000Z")
+    watched.add_heartbeat(inspector_beat(alerts=[disk]), 100.0)
+    assert [(item.kind, item.detail) for item in state(watched).alerts] == [("disk_low", "2 GB left")]
 
 
 def test_models_are_the_agents_roles_and_say_whether_inspector_uses_them() -> None:

@@ -239,7 +239,7 @@ def test_the_next_process_clears_what_the_last_one_raised_once_it_has_settled(tm
     assert second.heard[0].since == first.heard[0].since
     third = Board("line1", path, Plant().publish)
     third.load()
-    assert third.raised == {}
+    assert third.raised == []
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"no such kind": {}}', b"\xff"])
@@ -248,7 +248,7 @@ def test_alerts_that_cannot_be_read_are_forgotten(tmp_path: Path, content: bytes
     path.write_bytes(content)
     board = Board("line1", path, Plant().publish)
     board.load()
-    assert board.raised == {}
+    assert board.raised == []
 
 
 def test_the_watch_shows_every_verdict_to_every_rule(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+import msgspec
+
 from linewatch_common.messages.base import Count, Identifier, Message, Reason, UtcTime
 
 
@@ -24,6 +26,15 @@ class AlertState(StrEnum):
 
     RAISED = "raised"
     CLEARED = "cleared"
+
+
+class ActiveAlert(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert that is on, as Inspector's heartbeat repeats it for those who came later."""
+
+    kind: AlertKind
+    detail: Reason
+    since: UtcTime
+    count: Count = 0
 
 
 class Alert(Message, frozen=True, kw_only=True, tag="linewatch.Alert/1"):

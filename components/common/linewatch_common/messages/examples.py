@@ -1,6 +1,6 @@
 """One full example of every message: docs/integration.md shows them, and the contract tests hold them against the schemas."""
 
-from linewatch_common.messages.alerts import Alert, AlertKind, AlertState
+from linewatch_common.messages.alerts import ActiveAlert, Alert, AlertKind, AlertState
 from linewatch_common.messages.base import Message
 from linewatch_common.messages.commands import (
     CommandResult,
@@ -152,6 +152,9 @@ STATUS: tuple[Message, ...] = (
             outcomes={"pass": 1000, "fail": 42},
             judged_sequence=1042,
             judged_epoch=1763800000,
+            alerts=[
+                ActiveAlert(kind=AlertKind.DEFECTS_IN_A_ROW, detail="5 defective parts in a row", since=_AT, count=5)
+            ],
         ),
         camera=CameraStatus(
             ring="/dev/shm/linewatch-line1.ring",  # noqa: S108 - an example

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
+from linewatch_common.messages.alerts import ActiveAlert
 from linewatch_common.messages.base import Count, Identifier, Message, Reason, UtcTime
 from linewatch_common.messages.models import Digest
 
@@ -43,7 +44,10 @@ class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InspectorStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """Inspector: the identifiers it uses, whether it can judge, and where it writes. `outcomes` counts since the ledger began."""
+    """Inspector: the identifiers it uses, whether it can judge, where it writes, and the alerts that are on.
+
+    `outcomes` counts since the ledger began.
+    """
 
     ready: bool
     in_use: list[Identifier]
@@ -52,6 +56,7 @@ class InspectorStatus(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: dict[str, int]
     judged_sequence: int
     judged_epoch: int
+    alerts: list[ActiveAlert] = []
 
 
 class CameraStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,21 +9,13 @@ from linewatch_common.clock import utc_now
 from linewatch_common.errors import StorageError, UnavailableError
 from linewatch_common.files import write_atomically
 from linewatch_common.messages import Alert
-from linewatch_common.messages.alerts import AlertKind, AlertState
+from linewatch_common.messages.alerts import ActiveAlert, AlertKind, AlertState
 
 from linewatch_inspector.alerts.rules import Condition
 
 log = logging.getLogger(__name__)
 
 Publish = Callable[[Alert], None]
-
-
-class Raised(msgspec.Struct, frozen=True):
-    """An alert that is on."""
-
-    since: str
-    detail: str
-    count: int
 
 
 class Board:
@@ -33,18 +25,18 @@ class Board:
         self._station = station
         self._path = path
         self._publish = publish
-        self._raised: dict[AlertKind, Raised] = {}
+        self._raised: dict[AlertKind, ActiveAlert] = {}
         self._inherited: set[AlertKind] = set()
 
     @property
-    def raised(self) -> dict[AlertKind, Raised]:
+    def raised(self) -> list[ActiveAlert]:
         """The alerts that are on."""
-        return dict(self._raised)
+        return list(self._raised.values())
 
     def load(self) -> None:
         """Go on with the alerts that an earlier process has raised: those whose condition is over are then cleared for their readers."""
         try:
-            self._raised = msgspec.json.decode(self._path.read_bytes(), type=dict[AlertKind, Raised])
+            self._raised = msgspec.json.decode(self._path.read_bytes(), type=dict[AlertKind, ActiveAlert])
         except FileNotFoundError:
             return
         except (OSError, msgspec.MsgspecError) as error:
@@ -63,25 +55,25 @@ class Board:
 
     def _raise(self, kind: AlertKind, condition: Condition) -> None:
         now = utc_now()
-        raised = Raised(since=now, detail=condition.detail, count=condition.count)
+        raised = ActiveAlert(kind=kind, since=now, detail=condition.detail[:300], count=condition.count)
         if self._tell(self._alert(kind, AlertState.RAISED, raised, now)):
             log.warning("alert %s: %s", kind, condition.detail)
             self._raised[kind] = raised
             self._save()
 
-    def _clear(self, kind: AlertKind, before: Raised) -> None:
+    def _clear(self, kind: AlertKind, before: ActiveAlert) -> None:
         if self._tell(self._alert(kind, AlertState.CLEARED, before, utc_now())):
             log.info("alert %s is over", kind)
             del self._raised[kind]
             self._inherited.discard(kind)
             self._save()
 
-    def _alert(self, kind: AlertKind, state: AlertState, raised: Raised, at: str) -> Alert:
+    def _alert(self, kind: AlertKind, state: AlertState, raised: ActiveAlert, at: str) -> Alert:
         return Alert(
             station=self._station,
             kind=kind,
             state=state,
-            detail=raised.detail[:300],
+            detail=raised.detail,
             since=raised.since,
             at=at,
             count=raised.count,

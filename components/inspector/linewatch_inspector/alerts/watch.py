@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from linewatch_common.messages import Verdict
+from linewatch_common.messages.alerts import ActiveAlert
 
 from linewatch_inspector.alerts.board import Board
 from linewatch_inspector.alerts.rules import START_SECONDS, Facts, Rule
@@ -27,6 +28,11 @@ class Watch:
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
+
+    @property
+    def active(self) -> list[ActiveAlert]:
+        """The alerts that are on; any thread may ask."""
+        return self._board.raised
 
     def see(self, verdict: Verdict) -> None:
         """A verdict was published. The oldest unseen one is dropped when too many wait."""
