@@ -30,6 +30,7 @@ from linewatch_agent.original import read_original
 from linewatch_agent.packages import PackageStore
 from linewatch_agent.registry import ModelRegistry
 from linewatch_agent.roles import Roles, RoleSettings
+from linewatch_agent.roots import ModelRoots, greengrass_roots
 from linewatch_agent.selfcheck import selfcheck
 from linewatch_agent.server import AgentServer
 from linewatch_agent.servicer import WireServicer
@@ -40,8 +41,13 @@ log = logging.getLogger(__name__)
 MEGABYTE = 1_000_000
 
 
-def build_core(config: AgentConfig, device: str, folder: Path, listeners: tuple[Listener, ...]) -> AgentCore:
-    """The agent without the bus; `folder` is where relative urls start and captured data lies by default."""
+def build_core(
+    config: AgentConfig, device: str, folder: Path, listeners: tuple[Listener, ...], roots: tuple[Path, ...] = ()
+) -> AgentCore:
+    """The agent without the bus; `folder` is where relative urls start and captured data lies by default.
+
+    `roots` are the allowed ones when the configuration names none; without either, a model may lie anywhere.
+    """
     counters = Counters()
     registry = ModelRegistry(ModelLoader(_backends(config)), config.memory_budget_mb * MEGABYTE)
     disk = CaptureDisk(
@@ -58,7 +64,10 @@ def build_core(config: AgentConfig, device: str, folder: Path, listeners: tuple[
         period=config.capture_data_push_period_seconds,
     )
     captures = Captures(disk, settings, counters)
-    plane = DataPlane(registry, captures, counters, folder)
+    allowed = tuple(Path(root) for root in config.allowed_roots) or roots
+    if not allowed:
+        log.warning("AllowedRoots: none is set, so a client may load a model from any folder that this user can read")
+    plane = DataPlane(registry, captures, counters, ModelRoots(folder, allowed))
     if config.capture_data_destination == "Cloud":
         log.warning("CaptureDataDestination: this version stores captured data on disk only; nothing is sent to S3")
     return AgentCore(registry, captures, counters, AgentServer(WireServicer(plane), listeners))
@@ -75,7 +84,8 @@ def _backends(config: AgentConfig) -> dict[Format, Backend]:
 def build_component(config: AgentConfig, context: Context) -> AgentComponent:
     """The agent on Greengrass."""
     own = Listener(context.work / "agent.sock")
-    core = build_core(config, context.thing, context.work, (own, *_legacy_listener(config)))
+    listeners = (own, *_legacy_listener(config))
+    core = build_core(config, context.thing, context.work, listeners, greengrass_roots(context.work))
     settings = RoleSettings(
         component=NAME,
         root=context.work / "models",

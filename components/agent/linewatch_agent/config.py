@@ -14,6 +14,7 @@ from linewatch_agent.sockets import check_group, check_length
 FOLDER_PREFIX_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$"
 NAME_63 = r"^[a-zA-Z0-9](-*_*[a-zA-Z0-9])*$"
 
+AbsolutePath = Annotated[str, Meta(pattern=r"^/")]
 Megabytes = Annotated[int, Meta(ge=1, le=1_048_576)]
 
 
@@ -25,6 +26,7 @@ class AgentConfig(Config, frozen=True, kw_only=True):
     unix_socket_mode: Annotated[str, Meta(pattern=r"^0?[0-7]{3}$")] = "0660"
     unix_socket_group: str = ""
     # Models.
+    allowed_roots: Annotated[list[AbsolutePath], Meta(max_length=16)] = []  # noqa: RUF012 - msgspec copies mutable defaults
     memory_budget_mb: Megabytes = msgspec.field(default=1024, name="MemoryBudgetMB")
     inference_threads: Annotated[int, Meta(ge=0, le=256)] = 0
     onnx_backend: Literal["openvino", "onnxruntime"] = "openvino"

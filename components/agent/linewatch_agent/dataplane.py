@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import unquote
 
 from linewatch_agent.captures import CaptureRequest, Captures, CaptureState
 from linewatch_agent.counters import Counters
-from linewatch_agent.errors import BadRequestError, UnknownModelError
+from linewatch_agent.errors import UnknownModelError
 from linewatch_agent.registry import Entry, ModelRegistry
+from linewatch_agent.roots import ModelRoots
 from linewatch_agent.tensors import SentTensor, Tensors, TensorSpec, match_inputs
 
 
@@ -21,13 +20,13 @@ class Prediction:
 
 
 class DataPlane:
-    """Safe for concurrent use. `folder` is where relative urls start."""
+    """Safe for concurrent use."""
 
-    def __init__(self, registry: ModelRegistry, captures: Captures, counters: Counters, folder: Path) -> None:
+    def __init__(self, registry: ModelRegistry, captures: Captures, counters: Counters, roots: ModelRoots) -> None:
         self._registry = registry
         self._captures = captures
         self._counters = counters
-        self._folder = folder
+        self._roots = roots
 
     def predict(self, name: str, sent: Sequence[SentTensor]) -> Prediction:
         """Run a model once. Raises UnknownModelError, BadRequestError."""
@@ -41,8 +40,8 @@ class DataPlane:
         return Prediction(net.outputs, outputs)
 
     def load(self, name: str, url: str) -> Entry:
-        """Load the model in the folder `url` under `name`. Raises as ModelRegistry.load."""
-        return self._registry.load(name, self._resolve(url), url)
+        """Load the model in the folder `url` under `name`. Raises as ModelRoots.folder_of and ModelRegistry.load."""
+        return self._registry.load(name, self._roots.folder_of(url), url)
 
     def unload(self, name: str) -> None:
         """Drop a model that a client loaded. Raises UnknownModelError."""
@@ -69,9 +68,3 @@ class DataPlane:
     def capture_status(self, capture_id: str) -> CaptureState:
         """Raises UnknownCaptureError."""
         return self._captures.state_of(capture_id)
-
-    def _resolve(self, url: str) -> Path:
-        text = unquote(url.removeprefix("file://")) if url.startswith("file:///") else url
-        if not text or "\0" in text:
-            raise BadRequestError(f"url {url[:200]!r}: want a folder on this machine")
-        return Path(self._folder, text)

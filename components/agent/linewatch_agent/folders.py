@@ -11,6 +11,7 @@ from pathlib import Path
 from linewatch_common.errors import PackageError
 from linewatch_common.manifest import MANIFEST_FILE, Manifest, load_manifest, verify_files
 
+from linewatch_agent.architecture import refuse_foreign
 from linewatch_agent.errors import NothingThereError, NotLoadableError
 
 
@@ -81,6 +82,9 @@ def _package(folder: Path) -> ModelSource:
 def _bare(folder: Path) -> ModelSource:
     names = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
     artefacts = [name for name in names if Path(name).suffix in _BY_SUFFIX]
+    for name in names:
+        if name.endswith(".so"):
+            refuse_foreign(folder / name)
     if len(artefacts) > 1:
         raise NotLoadableError(f"{folder}: holds several models ({_listed(artefacts)}); keep one to a folder")
     if not artefacts:

@@ -27,6 +27,7 @@ OUR_KEYS = {
 }
 # Ours alone, admitted in the same file.
 OWN_KEYS = {
+    "linewatch_allowed_roots": "AllowedRoots",
     "linewatch_memory_budget_mb": "MemoryBudgetMB",
     "linewatch_inference_threads": "InferenceThreads",
     "linewatch_onnx_backend": "OnnxBackend",

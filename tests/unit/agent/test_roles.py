@@ -9,6 +9,7 @@ from linewatch_agent.active import ActiveFile
 from linewatch_agent.config import AgentConfig
 from linewatch_agent.packages import PackageStore
 from linewatch_agent.roles import REPLACED_SECONDS, Roles, RoleSettings
+from linewatch_agent.roots import ModelRoots
 from linewatch_common.messages.models import ModelActivated, ModelProved, ModelRefused, ModelRetired
 
 from tests.unit.agent.support import make_package, offer_of
@@ -302,6 +303,6 @@ def test_a_client_cannot_drop_a_roles_model(bench: Bench, package: Path) -> None
     from linewatch_agent.errors import UnknownModelError
 
     bench.roles.answer(offer_of(package))
-    plane = DataPlane(bench.core.registry, bench.core.captures, bench.core.counters, bench.work)
+    plane = DataPlane(bench.core.registry, bench.core.captures, bench.core.counters, ModelRoots(bench.work))
     with pytest.raises(UnknownModelError, match="serves the role 'classifier'"):
         plane.unload("Tiny-1-0-0")
