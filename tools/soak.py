@@ -10,9 +10,9 @@ import random
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from linewatch_common.errors import LinewatchError
 from linewatch_common.files import write_atomically
@@ -141,9 +141,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="first seed")
     parser.add_argument("--keep", action="store_true", help="renew the figures in docs/benchmarks.md")
     arguments = parser.parse_args()
+    runs: list[Run] = []
     try:
         build()
-        runs = list(_all_runs(arguments))
+        for run in _all_runs(arguments):
+            runs.append(run)  # what was run counts, also when a person ends it early
+    except KeyboardInterrupt:
+        print(f"soak: ended early, after {len(runs)} runs", file=sys.stderr)
     except LinewatchError as error:
         print(f"soak: {error}", file=sys.stderr)
         return 1
@@ -154,7 +158,7 @@ def main() -> int:
     return 1 if any(run.problems for run in runs) else 0
 
 
-def _all_runs(arguments: argparse.Namespace) -> Any:
+def _all_runs(arguments: argparse.Namespace) -> Iterator[Run]:
     components = arguments.component or COMPONENTS
     total = len(components) * arguments.runs
     for number, (seed, component) in enumerate(
