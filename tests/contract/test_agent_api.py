@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent import futures
 from pathlib import Path
 from typing import Any, Self
 
@@ -240,6 +241,36 @@ def test_concurrent_predictions_do_not_mix(client: ForeignClient) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+    assert not wrong
+
+
+def test_predictions_go_on_while_models_come_and_go(client: ForeignClient, agent: AgentProcess) -> None:
+    client.call("LoadModel", url="score", name="stays")
+    bare = client.message("Tensor", byte_data=PICTURE.tobytes())
+    done, wrong = threading.Event(), []
+
+    def predict() -> None:
+        while not done.is_set():
+            answer = client.call("Predict", name="stays", tensors=[bare]).tensors[0]
+            if abs(float(np.frombuffer(answer.byte_data, "<f4")[0]) - 0.2) > 1e-5:
+                wrong.append(answer)
+
+    def come_and_go(name: str) -> int:
+        for _ in range(15):
+            client.call("LoadModel", url="score", name=name)
+            assert client.call("DescribeModel", name=name).model.name == name
+            assert {"stays", name} <= {model.name for model in client.call("ListModels").models}
+            client.call("UnLoadModel", name=name)
+        return 15
+
+    with futures.ThreadPoolExecutor(5) as pool:
+        predictors = [pool.submit(predict) for _ in range(2)]
+        movers = [pool.submit(come_and_go, f"m{number}") for number in range(3)]
+        try:
+            assert [mover.result() for mover in movers] == [15, 15, 15]
+        finally:
+            done.set()
+        assert [predictor.result() for predictor in predictors] == [None, None]
     assert not wrong
 
 

@@ -141,6 +141,16 @@ def shared_segment(content: bytes, size: int = 0) -> Iterator[int]:
         libc.shmctl(segment_id, remove, None)
 
 
+def set_segment_mode(segment_id: int, mode: int) -> None:
+    """Change who may use a segment of ours."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    status = ctypes.create_string_buffer(256)  # struct shmid_ds; its mode lies behind key, uid, gid, cuid, cgid
+    set_status, get_status = 1, 2
+    assert libc.shmctl(segment_id, get_status, status) == 0
+    ctypes.c_uint32.from_buffer(status, 20).value = mode
+    assert libc.shmctl(segment_id, set_status, status) == 0
+
+
 def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     """Poll; a condition that never comes true is a failure, however slow the machine is."""
     give_up = time.monotonic() + seconds

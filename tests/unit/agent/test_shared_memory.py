@@ -1,12 +1,14 @@
 """Reading tensors from System V segments."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from linewatch_agent.errors import BadRequestError
 from linewatch_agent.shared_memory import Segment
 
-from tests.unit.agent.support import shared_segment
+from tests.unit.agent.support import set_segment_mode, shared_segment
 
 PAGE = 4096
 
@@ -55,3 +57,28 @@ def test_a_segment_that_is_gone_is_refused() -> None:
 def test_what_cannot_be_an_id_is_refused(segment_id: int) -> None:
     with pytest.raises(BadRequestError, match="not an id that shmget gives"):
         Segment(segment_id).read(1)
+
+
+def test_a_segment_that_we_may_not_read_is_refused() -> None:
+    with shared_segment(b"secret") as segment_id:
+        set_segment_mode(segment_id, 0)
+        assert _as_nobody(lambda: _refused(segment_id)) == 0
+
+
+def _refused(segment_id: int) -> bool:
+    try:
+        Segment(segment_id).read(6)
+    except BadRequestError as error:
+        return "not readable for the agent's user" in str(error)
+    return False
+
+
+def _as_nobody(check: Callable[[], bool]) -> int:
+    """Root reads everything: the check runs in a child that is not root. Its exit code is 0 when the check held."""
+    child = os.fork()
+    if child == 0:
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setresuid(65534, 65534, 65534)
+        os._exit(0 if check() else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
