@@ -7,6 +7,8 @@ SOURCE   ?=
 FPS      ?=
 LIKE     ?= lite
 RUNS     ?= 20
+# KEEP=--keep renews docs/benchmarks.md.
+KEEP     ?=
 VENV     := .venv
 PY       := $(VENV)/bin/python
 UV       := $(VENV)/bin/uv
@@ -16,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # `python -m tools.x` finds the packages of the checkout without being installed.
 export PYTHONPATH := $(CURDIR):$(CURDIR)/components/common
 
-GROUPS_LOCKED := dev build demo camera agent model inspector dashboard train model-build
+GROUPS_LOCKED := dev build demo camera agent model inspector dashboard train bench peers model-build
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format build bench soak lock schemas clean
@@ -64,8 +66,14 @@ format: $(VENV)/.dev ## format the code
 build: $(VENV)/.demo ## build every component for both architectures into greengrass-build/ (PYTHON=3.12)
 	@$(PY) components/build.py --architecture all --python $(PYTHON)
 
-bench: $(VENV)/.dev ## measure latency and memory of the line on this machine
-	@$(PY) -m tools.bench
+.venv-bench/.installed .venv-peers/.installed: .venv-%/.installed: locks/%.txt $(VENV)/.uv
+	@echo "set-up: what the bench needs ($*)"
+	@python3.11 -m venv .venv-$*
+	@$(UV) pip install --quiet --python .venv-$*/bin/python --require-hashes -r locks/$*.txt
+	@touch $@
+
+bench: $(VENV)/.dev .venv-bench/.installed .venv-peers/.installed ## measure the line, then the agent beside OpenVINO and other servers
+	@$(PY) -m tools.bench $(KEEP); line=$$?; $(PY) -m tools.agent_bench $(KEEP) && exit $$line
 
 soak: $(VENV)/.dev ## kill every component at random moments, RUNS times each
 	@$(PY) -m tools.soak --runs $(RUNS)

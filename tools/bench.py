@@ -4,24 +4,18 @@ Prints a table, writes build/bench.json, and with --keep renews the figures in d
 """
 
 import argparse
-import json
-import os
-import platform
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from linewatch_common.errors import LinewatchError
-from linewatch_common.files import write_atomically
 
 from tools.line import Inspected, Line, LineSettings, build, percentile
 from tools.line.line import ROOT
 from tools.line.summary import summary
+from tools.report import keep, machine, merge, today
 
 STATE = ROOT / "build/bench"
-PAGE = ROOT / "docs/benchmarks.md"
 BEGIN = "<!-- line: written by `make bench` -->"
 END = "<!-- end of line -->"
 WARM_UP_FRAMES = 10  # the first frames pay for caches and lazy imports; an operator never sees them again
@@ -69,8 +63,8 @@ def measure(frames: int, fps: float) -> dict[str, Any]:
         figures = summary(line)
     memory = figures["rss_mb"]
     return {
-        "at": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "machine": f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        "at": today(),
+        "machine": machine(),
         "frames": len(rows),
         "fps": fps,
         "outcomes": figures["outcomes"],
@@ -78,13 +72,6 @@ def measure(frames: int, fps: float) -> dict[str, Any]:
         "stages_ms": stages(rows),
         "memory_mb": memory | {"bundle": round(sum(memory.values()), 1)},
     }
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.machine()
 
 
 def as_markdown(figures: dict[str, Any]) -> str:
@@ -110,12 +97,6 @@ def verdict_on(figures: dict[str, Any]) -> list[str]:
     return [*found, *figures["unaccounted"]]
 
 
-def _keep(figures: dict[str, Any]) -> None:
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    write_atomically(PAGE, f"{before}{BEGIN}\n\n{as_markdown(figures)}\n\n{END}{after}".encode(), mode=0o644)
-
-
 def main() -> int:
     """Exit 0 when every limit is kept."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
@@ -130,10 +111,9 @@ def main() -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     print(as_markdown(figures))
-    (ROOT / "build").mkdir(exist_ok=True)
-    write_atomically(ROOT / "build/bench.json", (json.dumps(figures, indent=2) + "\n").encode(), mode=0o644)
+    merge(figures)
     if arguments.keep:
-        _keep(figures)
+        keep(BEGIN, END, as_markdown(figures))
     over = verdict_on(figures)
     for line in over:
         print(f"bench: over: {line}", file=sys.stderr)

@@ -1,0 +1,108 @@
+"""All the ways to a prediction that one run compares, by the name of their row."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from linewatch_agent_api.client import AgentClient
+from linewatch_common.errors import LinewatchError
+
+from tools.agent_bench import figures as f
+from tools.agent_bench import paths, servers
+from tools.agent_bench.paths import Prediction
+
+# As the nets were made with.
+SIDE = 224
+MEAN = (123.675, 116.28, 103.53)
+DEVIATION = (58.395, 57.12, 57.375)
+# Ways that are given the same picture answer the same, but for the rounding of INT8 and of a mask's bytes.
+TOLERANCE = 0.02
+
+
+def pictures() -> tuple[Any, Any]:
+    """One picture as the nets with preparation take it (uint8 NHWC), and as the others do (float32 NCHW, prepared)."""
+    picture = np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE, 3), dtype=np.uint8)
+    prepared = (picture - np.array(MEAN, np.float32)) / np.array(DEVIATION, np.float32)
+    return picture, np.ascontiguousarray(prepared.transpose(0, 3, 1, 2), dtype=np.float32)
+
+
+def in_process(models: Path) -> dict[str, Prediction]:
+    """The same models without a server: what everything is compared with."""
+    core = paths.started_core()
+    picture, tensor = pictures()
+    files = {name: models / name / "model.onnx" for name in ("r18", "unet", "r18-uint8", "unet-uint8")}
+    ways = {
+        f.R18: paths.in_process(core, files["r18"], tensor),
+        f.UNET: paths.in_process(core, files["unet"], tensor),
+        f"{f.R18}, uint8": paths.in_process(core, files["r18-uint8"], picture),
+        f"{f.UNET}, uint8": paths.in_process(core, files["unet-uint8"], picture),
+    }
+    first, second = ways[f"{f.R18}, uint8"], ways[f"{f.UNET}, uint8"]
+    ways[f"{f.TWO_IN_PROCESS}one after the other"] = lambda: (first(), second())
+    for threads in (1, 2):
+        pair = paths.together(core, [files["r18-uint8"], files["unet-uint8"]], picture, threads)
+        ways[f"{f.TWO_IN_PROCESS}at once, threads each: {threads}"] = pair
+    return ways
+
+
+def agent(held: ExitStack, folder: Path, models: Path) -> dict[str, Prediction]:
+    """Our agent. Raises LinewatchError."""
+    server = held.enter_context(servers.agent(folder))
+    client = held.enter_context(AgentClient(server.address))
+    for name in ("r18", "unet", "r18-uint8", "unet-uint8"):
+        client.load(name, models / name)
+    channel = paths.agent_channel(held, server.address)
+    picture, tensor = pictures()
+    ways = {}
+    for net in ("r18", "unet"):
+        ways[f"{net}, agent, {f.BYTES}"] = paths.by_bytes(client, net, "x", tensor)
+        ways[f"{net}, agent, {f.SHARED}"] = paths.by_shared_memory(held, channel, net, "x", tensor)
+        small = f"{net}-uint8"
+        ways[f"{net}, agent, {f.UINT8_BYTES}"] = paths.by_bytes(client, small, "picture", picture)
+        ways[f"{net}, agent, {f.UINT8}"] = paths.by_shared_memory(held, channel, small, "picture", picture)
+    first, second = ways[f"r18, agent, {f.UINT8}"], ways[f"unet, agent, {f.UINT8}"]
+    other = held.enter_context(ThreadPoolExecutor(1))
+    ways[f"{f.TWO_OURS}one after the other"] = lambda: (first(), second())
+    ways[f"{f.TWO_OURS}at once"] = lambda: _at_once(other, first, second)
+    return ways
+
+
+def peers(held: ExitStack, folder: Path, models: Path) -> dict[str, Prediction]:
+    """mlserver and litserve, with the same model and the same tensor as ours by bytes. Raises LinewatchError."""
+    if not servers.PEERS_PYTHON.exists():
+        raise LinewatchError("the peers are not installed: `make bench` does it")
+    _, tensor = pictures()
+    model = models / "r18/model.onnx"
+    mlserver = held.enter_context(servers.mlserver(folder / "mlserver", model))
+    litserve = held.enter_context(servers.litserve(folder / "litserve", model))
+    ways = {
+        f.MLSERVER: paths.by_mlserver(held, mlserver.address, tensor),
+        f.LITSERVE: paths.by_litserve(held, litserve.address, tensor),
+    }
+    servers.wait_until_served("mlserver", mlserver, ways[f.MLSERVER])
+    servers.wait_until_served("litserve", litserve, ways[f.LITSERVE])
+    return ways
+
+
+def agree(ways: dict[str, Prediction]) -> None:
+    """A fast way with a wrong answer is no way. Raises LinewatchError naming it."""
+    for begins in (f.R18, f.UNET):
+        net = begins.partition(",")[0]
+        wanted = ways[begins]().ravel().copy()
+        for name, run in ways.items():
+            if not name.startswith(f"{net},"):
+                continue
+            answered = run()
+            scale = 255.0 if answered.dtype == np.uint8 else 1.0
+            apart = float(np.abs(answered.ravel() / scale - wanted).max())
+            if apart > TOLERANCE:
+                raise LinewatchError(f"{name}: its answer is {apart:.3f} from that in process")
+
+
+def _at_once(other: ThreadPoolExecutor, first: Callable[[], Any], second: Callable[[], Any]) -> None:
+    running = other.submit(first)
+    second()
+    running.result()

@@ -1,0 +1,48 @@
+"""Where the figures of a measurement go: build/bench.json and docs/benchmarks.md."""
+
+import json
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from linewatch_common.files import write_atomically
+
+ROOT = Path(__file__).resolve().parents[1]
+FIGURES = ROOT / "build/bench.json"
+PAGE = ROOT / "docs/benchmarks.md"
+
+
+def merge(figures: dict[str, Any], path: Path = FIGURES) -> None:
+    """Put `figures` beside what other measurements wrote. Raises StorageError."""
+    path.parent.mkdir(exist_ok=True)
+    try:
+        before = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        before = {}
+    write_atomically(path, (json.dumps(before | figures, indent=2) + "\n").encode(), mode=0o644)
+
+
+def keep(begin: str, end: str, text: str, page: Path = PAGE) -> None:
+    """Renew what stands between two marks of the page. Raises StorageError."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, _, after = rest.partition(end)
+    write_atomically(page, f"{before}{begin}\n\n{text}\n\n{end}{after}".encode(), mode=0o644)
+
+
+def today() -> str:
+    """The date of a measurement."""
+    return datetime.now(UTC).strftime("%Y-%m-%d")
+
+
+def machine() -> str:
+    """What it ran on."""
+    return f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.machine()
