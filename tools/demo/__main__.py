@@ -57,20 +57,21 @@ def _check_source(source: Path) -> None:
         raise LineError(f"SOURCE={source}: no PNG, JPEG, BMP or TIFF picture in it")
 
 
-def run(settings: LineSettings) -> dict[str, Any]:
-    """Run the line until the frames are inspected or Ctrl-C; the closing figures."""
+def run(settings: LineSettings, started: float) -> dict[str, Any]:
+    """Run the line until the frames are inspected or Ctrl-C; the closing figures. `started` is when the command began (monotonic)."""
     with Line(settings, STATE) as line:
         print("deploying the bundle …", flush=True)
         line.deploy()
         print(f"page: http://127.0.0.1:{settings.port}   state and logs: {line.root}", flush=True)
         with contextlib.suppress(_Stopped):
-            _inspect(line, settings)
+            _inspect(line, settings, started)
         return summary(line)
 
 
-def _inspect(line: Line, settings: LineSettings) -> None:
+def _inspect(line: Line, settings: LineSettings, started: float) -> None:
+    line.wait_for(lambda: bool(line.records.outcomes()), FIRST_VERDICT_SECONDS, "the first verdict")
+    print(f"first verdict {time.monotonic() - started:.1f} s after the start", flush=True)
     with LiveLine() as live:
-        line.wait_for(lambda: bool(line.records.outcomes()), FIRST_VERDICT_SECONDS, "the first verdict")
         last_frame = None
         while True:
             line.check_core()
@@ -87,6 +88,7 @@ def _inspect(line: Line, settings: LineSettings) -> None:
 
 def main() -> int:
     """Exit 0 only if every captured frame has an outcome."""
+    started = time.monotonic()
     arguments = _arguments()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
@@ -94,7 +96,7 @@ def main() -> int:
         _check_source(arguments.source)
         build()
         port = free_port(arguments.port)
-        figures = run(LineSettings(arguments.source, arguments.frames, arguments.fps, arguments.like, port))
+        figures = run(LineSettings(arguments.source, arguments.frames, arguments.fps, arguments.like, port), started)
     except _Stopped:
         return 130
     except LinewatchError as error:
