@@ -60,7 +60,7 @@ def measure(frames: int, fps: float) -> dict[str, Any]:
             f"{settings.frames} outcomes",
         )
         rows = [row for row in line.records.rows() if row.sequence > WARM_UP_FRAMES]
-        figures = summary(line)
+        figures = summary(line, line.memory())
     memory = figures["rss_mb"]
     return {
         "at": today(),

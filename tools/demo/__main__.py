@@ -19,6 +19,7 @@ from tools.line.summary import summary
 
 STATE = ROOT / "build/demo"
 PORT = 8080
+CAMERA = "com.linewatch.Camera"
 FIRST_VERDICT_SECONDS = 60.0
 # After the last frame: its deadline, the ledger's batch, and slack for a busy machine.
 LAST_OUTCOME_SECONDS = 20.0
@@ -65,24 +66,32 @@ def run(settings: LineSettings, started: float) -> dict[str, Any]:
         print(f"page: http://127.0.0.1:{settings.port}   state and logs: {line.root}", flush=True)
         with contextlib.suppress(_Stopped):
             _inspect(line, settings, started)
-        return summary(line)
+        memory = line.memory()
+        _settle(line)
+        return summary(line, memory)
+
+
+def _settle(line: Line) -> None:
+    """Stop taking pictures and let what is on its way end, so that Ctrl-C leaves no part without an outcome."""
+    line.core.stop(CAMERA)
+    with contextlib.suppress(LineError):  # the closing figures name what has no outcome
+        line.wait_for(
+            lambda: sum(line.records.outcomes().values()) >= line.records.captured(),
+            LAST_OUTCOME_SECONDS,
+            "all outcomes",
+        )
 
 
 def _inspect(line: Line, settings: LineSettings, started: float) -> None:
     line.wait_for(lambda: bool(line.records.outcomes()), FIRST_VERDICT_SECONDS, "the first verdict")
     print(f"first verdict {time.monotonic() - started:.1f} s after the start", flush=True)
     with LiveLine() as live:
-        last_frame = None
         while True:
             line.check_core()
             captured, outcomes = line.records.captured(), line.records.outcomes()
             live.show(captured, outcomes, settings.frames)
             if settings.frames and captured >= settings.frames:
-                if sum(outcomes.values()) >= captured:
-                    return
-                last_frame = last_frame or time.monotonic()
-                if time.monotonic() - last_frame > LAST_OUTCOME_SECONDS:
-                    return  # the closing figures name what has no outcome
+                return
             time.sleep(0.25)
 
 
