@@ -7,11 +7,12 @@ the device prepares, bit for bit.
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 from linewatch_common.errors import InputError
 from linewatch_common.manifest import Preparation
 from numpy.typing import NDArray
+
+from linewatch_vision.resizing import grey_to_rgb, resize_exact
 
 PixelFormat = Literal["Mono8", "BGR8", "RGB8"]
 Picture = NDArray[np.uint8]
@@ -77,7 +78,7 @@ def prepare(picture: NDArray[Any], pixel_format: str, preparation: Preparation) 
     content = _content(preparation, region)
     part = frame[region.y : region.y + region.height, region.x : region.x + region.width]
     # Resized before grey becomes three channels: a third of the work.
-    resized = cv2.resize(part, (content.width, content.height), interpolation=cv2.INTER_LINEAR_EXACT)
+    resized = resize_exact(part, content.width, content.height)
     tensor = _placed(_rgb(resized, pixel_format), content, preparation)
     transform = Transform(width, height, preparation.width, preparation.height, region, content)
     return Prepared(tensor, transform)
@@ -124,7 +125,7 @@ def _fitted(side: int, target: int, source: int) -> int:
 
 def _rgb(picture: NDArray[Any], pixel_format: str) -> Picture:
     if pixel_format == "Mono8":
-        return cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)  # type: ignore[no-any-return]  # cv2 is untyped here
+        return grey_to_rgb(picture)
     return picture[:, :, ::-1] if pixel_format == "BGR8" else picture
 
 
