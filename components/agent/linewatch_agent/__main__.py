@@ -6,10 +6,10 @@ import os
 import sys
 from pathlib import Path
 
-from linewatch_common import __version__
+from linewatch_common.entry import carry_out, component_parser
 from linewatch_common.errors import ConfigError
 from linewatch_common.logs import set_up_logging
-from linewatch_common.service import Context, ExitCode, Service, run_service
+from linewatch_common.service import Context, ExitCode, Service
 
 from linewatch_agent.active import ActiveFile
 from linewatch_agent.backends.onnxruntime_backend import OnnxRuntimeBackend
@@ -124,14 +124,9 @@ def run_standalone(address: str, config_file: Path) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="linewatch_agent", description="linewatch's edge agent: serves models on a unix socket."
-    )
-    parser.add_argument("command", nargs="?", choices=["run"], help="run as a Greengrass component")
+    parser = component_parser("linewatch_agent", "linewatch's edge agent: serves models on a unix socket.")
     parser.add_argument("-a", metavar="SOCKET", help="without Greengrass: the unix socket to serve on")
     parser.add_argument("-c", metavar="CONFIG.json", type=Path, help="without Greengrass: the configuration file")
-    parser.add_argument("--selfcheck", action="store_true", help="import everything, print one line, and end")
-    parser.add_argument("--version", action="version", version=__version__)
     return parser
 
 
@@ -141,13 +136,7 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     if given.a and given.c:
         return run_standalone(given.a, given.c)
-    if given.selfcheck:
-        sys.stdout.write(f"{selfcheck()}\n")
-        return ExitCode.OK
-    if given.command == "run":
-        return run_service(Service(NAME, AgentConfig, build_component, validate))
-    parser.print_usage(sys.stderr)
-    return 2
+    return carry_out(parser, given, Service(NAME, AgentConfig, build_component, validate), selfcheck)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,14 @@
 """Put the camera together and run it."""
 
-import argparse
 import os
 import sys
 from pathlib import Path
 
 import cv2
-from linewatch_common import __version__
+from linewatch_common.entry import component_main
 from linewatch_common.heartbeats import HeartbeatWatch
 from linewatch_common.ring import ring_path
-from linewatch_common.service import Context, ExitCode, Service, run_service
+from linewatch_common.service import Context, Service
 
 from linewatch_camera.announcing import Announcer
 from linewatch_camera.capture import Capture, CaptureSettings
@@ -71,18 +70,12 @@ def compose(config: CameraConfig, context: Context, source: Source) -> Camera:
 
 def main(arguments: list[str]) -> int:
     """Run; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="linewatch_camera", description="linewatch's camera: pictures into the ring.")
-    parser.add_argument("command", nargs="?", choices=["run"], help="run as a Greengrass component")
-    parser.add_argument("--selfcheck", action="store_true", help="import everything, print one line, and end")
-    parser.add_argument("--version", action="version", version=__version__)
-    given = parser.parse_args(arguments)
-    if given.selfcheck:
-        sys.stdout.write(f"{selfcheck()}\n")
-        return ExitCode.OK
-    if given.command == "run":
-        return run_service(Service(NAME, CameraConfig, build, validate))
-    parser.print_usage(sys.stderr)
-    return 2
+    return component_main(
+        arguments,
+        "linewatch's camera: pictures into the ring.",
+        Service(NAME, CameraConfig, build, validate),
+        selfcheck,
+    )
 
 
 if __name__ == "__main__":

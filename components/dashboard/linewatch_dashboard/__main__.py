@@ -1,10 +1,9 @@
 """Put the page together and run it."""
 
-import argparse
 import sys
 
-from linewatch_common import __version__
-from linewatch_common.service import Context, ExitCode, Service, run_service
+from linewatch_common.entry import component_main
+from linewatch_common.service import Context, Service
 
 from linewatch_dashboard.component import Dashboard
 from linewatch_dashboard.composition import compose
@@ -22,18 +21,9 @@ def build(config: DashboardConfig, context: Context) -> Dashboard:
 
 def main(arguments: list[str]) -> int:
     """Run; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="linewatch_dashboard", description="linewatch's web page of the line.")
-    parser.add_argument("command", nargs="?", choices=["run"], help="run as a Greengrass component")
-    parser.add_argument("--selfcheck", action="store_true", help="import everything, print one line, and end")
-    parser.add_argument("--version", action="version", version=__version__)
-    given = parser.parse_args(arguments)
-    if given.selfcheck:
-        sys.stdout.write(f"{selfcheck()}\n")
-        return ExitCode.OK
-    if given.command == "run":
-        return run_service(Service(NAME, DashboardConfig, build, check))
-    parser.print_usage(sys.stderr)
-    return 2
+    return component_main(
+        arguments, "linewatch's web page of the line.", Service(NAME, DashboardConfig, build, check), selfcheck
+    )
 
 
 if __name__ == "__main__":

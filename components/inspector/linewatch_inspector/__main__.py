@@ -1,11 +1,10 @@
 """Put Inspector together and run it."""
 
-import argparse
 import sys
 
 import cv2
-from linewatch_common import __version__
-from linewatch_common.service import Context, ExitCode, Service, run_service
+from linewatch_common.entry import component_main
+from linewatch_common.service import Context, Service
 
 from linewatch_inspector.component import Inspector
 from linewatch_inspector.composition import compose
@@ -25,20 +24,12 @@ def build(config: InspectorConfig, context: Context) -> Inspector:
 
 def main(arguments: list[str]) -> int:
     """Run; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="linewatch_inspector", description="linewatch's inspector: judges every frame and keeps the ledger."
+    return component_main(
+        arguments,
+        "linewatch's inspector: judges every frame and keeps the ledger.",
+        Service(NAME, InspectorConfig, build, check),
+        selfcheck,
     )
-    parser.add_argument("command", nargs="?", choices=["run"], help="run as a Greengrass component")
-    parser.add_argument("--selfcheck", action="store_true", help="import everything, print one line, and end")
-    parser.add_argument("--version", action="version", version=__version__)
-    given = parser.parse_args(arguments)
-    if given.selfcheck:
-        sys.stdout.write(f"{selfcheck()}\n")
-        return ExitCode.OK
-    if given.command == "run":
-        return run_service(Service(NAME, InspectorConfig, build, check))
-    parser.print_usage(sys.stderr)
-    return 2
 
 
 if __name__ == "__main__":
