@@ -4,11 +4,10 @@ import logging
 import threading
 from collections import deque
 
+from linewatch_common.backoff import Backoff
 from linewatch_common.bus.port import LocalBus
 from linewatch_common.errors import BusUnavailableError, LinewatchError
 from linewatch_common.messages import Message, encode
-
-from linewatch_camera.backoff import Backoff
 
 log = logging.getLogger(__name__)
 

@@ -5,11 +5,11 @@ import threading
 import time
 from dataclasses import dataclass
 
+from linewatch_common.backoff import Backoff
 from linewatch_common.errors import InputError, StorageError, UnavailableError
 from linewatch_common.messages import PauseCapture, ResumeCapture, SetPartId, TriggerCapture
 from linewatch_common.ring import Stamp
 
-from linewatch_camera.backoff import Backoff
 from linewatch_camera.commands import CommandDesk, Request
 from linewatch_camera.gate import InspectorGate
 from linewatch_camera.output import FrameOutput

@@ -1,11 +1,11 @@
 """Pacing, back-off, cursors, configuration."""
 
 import pytest
-from linewatch_camera.backoff import Backoff
 from linewatch_camera.config import CameraConfig, SourceConfig, validate
 from linewatch_camera.cursors import pack_cursor, unpack_cursor
 from linewatch_camera.pacing import Pacer
 from linewatch_camera.sources.choice import identity_of, make_source
+from linewatch_common.backoff import Backoff
 from linewatch_common.config import default_configuration, read_config
 from linewatch_common.errors import ConfigError
 

@@ -4,10 +4,10 @@ import logging
 import threading
 import time
 
+from linewatch_common.backoff import Backoff
 from linewatch_common.errors import InputError, UnavailableError
 from linewatch_common.ring import Stamp
 
-from linewatch_camera.backoff import Backoff
 from linewatch_camera.decoding import to_ring_format
 from linewatch_camera.sources.capture_port import Opener, VideoCapture
 from linewatch_camera.sources.opencv import retrieved
