@@ -4,8 +4,11 @@ import argparse
 import logging
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
+from linewatch_agent_api.agent_pb2_grpc import add_AgentServicer_to_server
+from linewatch_agent_api.edge_agent_pb2_grpc import add_EdgeAgentServicer_to_server
 from linewatch_common.entry import carry_out, component_parser
 from linewatch_common.errors import ConfigError
 from linewatch_common.logs import set_up_logging
@@ -26,6 +29,8 @@ from linewatch_agent.dataplane import DataPlane
 from linewatch_agent.desk import ModelDesk
 from linewatch_agent.folders import Format
 from linewatch_agent.loading import ModelLoader
+from linewatch_agent.lookout.models import LookoutModels
+from linewatch_agent.lookout.servicer import LookoutServicer
 from linewatch_agent.original import read_original
 from linewatch_agent.packages import PackageStore
 from linewatch_agent.registry import ModelRegistry
@@ -67,10 +72,20 @@ def build_core(
     allowed = tuple(Path(root) for root in config.allowed_roots) or roots
     if not allowed:
         log.warning("AllowedRoots: none is set, so a client may load a model from any folder that this user can read")
-    plane = DataPlane(registry, captures, counters, ModelRoots(folder, allowed))
+    places = ModelRoots(folder, allowed)
+    plane = DataPlane(registry, captures, counters, places)
     if config.capture_data_destination == "Cloud":
         log.warning("CaptureDataDestination: this version stores captured data on disk only; nothing is sent to S3")
-    return AgentCore(registry, captures, counters, AgentServer(WireServicer(plane), listeners))
+    edge = AgentServer(partial(add_AgentServicer_to_server, WireServicer(plane)), listeners)
+    lookout = _lookout_server(config, LookoutModels(registry, places, config.lookout_models))
+    return AgentCore(registry, captures, counters, (edge, *lookout))
+
+
+def _lookout_server(config: AgentConfig, models: LookoutModels) -> tuple[AgentServer, ...]:
+    if not config.lookout_socket:
+        return ()
+    add_service = partial(add_EdgeAgentServicer_to_server, LookoutServicer(models))
+    return (AgentServer(add_service, (_open_listener(config, config.lookout_socket),)),)
 
 
 def _backends(config: AgentConfig) -> dict[Format, Backend]:
@@ -103,7 +118,12 @@ def build_component(config: AgentConfig, context: Context) -> AgentComponent:
 def _legacy_listener(config: AgentConfig) -> tuple[Listener, ...]:
     if not config.unix_socket_name:
         return ()
-    return (Listener(Path(config.unix_socket_name), int(config.unix_socket_mode, 8), config.unix_socket_group),)
+    return (_open_listener(config, config.unix_socket_name),)
+
+
+def _open_listener(config: AgentConfig, path: str) -> Listener:
+    """A socket for other users' programs."""
+    return Listener(Path(path), int(config.unix_socket_mode, 8), config.unix_socket_group)
 
 
 def run_standalone(address: str, config_file: Path) -> int:

@@ -15,6 +15,9 @@ FOLDER_PREFIX_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9
 NAME_63 = r"^[a-zA-Z0-9](-*_*[a-zA-Z0-9])*$"
 
 AbsolutePath = Annotated[str, Meta(pattern=r"^/")]
+# A model of Lookout's interface: its packages' folders, or "role:classifier" and "role:segmenter".
+ComponentName = Annotated[str, Meta(min_length=1, max_length=128)]
+LookoutSources = Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(min_length=1, max_length=2)]
 Megabytes = Annotated[int, Meta(ge=1, le=1_048_576)]
 
 
@@ -25,6 +28,8 @@ class AgentConfig(Config, frozen=True, kw_only=True):
     unix_socket_name: str = ""
     unix_socket_mode: Annotated[str, Meta(pattern=r"^0?[0-7]{3}$")] = "0660"
     unix_socket_group: str = ""
+    lookout_socket: str = ""
+    lookout_models: Annotated[dict[ComponentName, LookoutSources], Meta(max_length=64)] = {}  # noqa: RUF012 - likewise
     # Models.
     allowed_roots: Annotated[list[AbsolutePath], Meta(max_length=16)] = []  # noqa: RUF012 - msgspec copies mutable defaults
     memory_budget_mb: Megabytes = msgspec.field(default=1024, name="MemoryBudgetMB")
@@ -54,10 +59,14 @@ def validate(config: AgentConfig) -> None:
         )
     for key, path in (
         ("UnixSocketName", config.unix_socket_name),
+        ("LookoutSocket", config.lookout_socket),
         ("CaptureDataDiskPath", config.capture_data_disk_path),
     ):
         if path and not path.startswith("/"):
             raise ConfigError(f"{key}: {path!r} is not an absolute path")
-    if config.unix_socket_name:
-        check_length(Path(config.unix_socket_name))
-        check_group(config.unix_socket_group)
+    for path in (config.unix_socket_name, config.lookout_socket):
+        if path:
+            check_length(Path(path))
+            check_group(config.unix_socket_group)
+    if config.lookout_socket and config.lookout_socket == config.unix_socket_name:
+        raise ConfigError("LookoutSocket: is the same as UnixSocketName; each interface needs a socket of its own")

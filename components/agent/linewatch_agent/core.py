@@ -1,4 +1,4 @@
-"""The agent without the bus: registry, captures and server, started and stopped together."""
+"""The agent without the bus: registry, captures and servers, started and stopped together."""
 
 from dataclasses import dataclass
 
@@ -15,14 +15,16 @@ class AgentCore:
     registry: ModelRegistry
     captures: Captures
     counters: Counters
-    server: AgentServer
+    servers: tuple[AgentServer, ...]
 
     def start(self) -> None:
         """Serve. Raises ConfigError when a socket cannot be had."""
-        self.server.start()
+        for server in self.servers:
+            server.start()
         self.captures.start()
 
     def stop(self) -> None:
         """End running calls, then store what was captured."""
-        self.server.stop()
+        for server in self.servers:
+            server.stop()
         self.captures.stop()

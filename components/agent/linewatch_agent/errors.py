@@ -27,12 +27,16 @@ class NotLoadableError(RequestError):
     """What lies at the url cannot be loaded on this machine."""
 
 
+class NotReadyError(RequestError):
+    """The model is not in the state that the call needs."""
+
+
 class NoMemoryError(RequestError):
     """The model does not fit the memory budget."""
 
 
 class BusyError(RequestError):
-    """Too many models are being loaded at once."""
+    """Too many models are being loaded, or pictures judged, at once."""
 
 
 class UnknownCaptureError(RequestError):

@@ -28,11 +28,16 @@ OUR_KEYS = {
 # Ours alone, admitted in the same file.
 OWN_KEYS = {
     "linewatch_allowed_roots": "AllowedRoots",
+    "linewatch_lookout_socket": "LookoutSocket",
+    "linewatch_lookout_models": "LookoutModels",
     "linewatch_memory_budget_mb": "MemoryBudgetMB",
     "linewatch_inference_threads": "InferenceThreads",
     "linewatch_onnx_backend": "OnnxBackend",
     "linewatch_capture_buffer_mb": "CaptureBufferMB",
     "linewatch_capture_disk_mb": "CaptureDiskMB",
+    "linewatch_capture_max_age_days": "CaptureMaxAgeDays",
+    "linewatch_capture_spool": "CaptureSpool",
+    "linewatch_capture_spool_path": "CaptureSpoolPath",
 }
 DEVICE_NAME_KEYS = ("sagemaker_edge_core_device_name", "sagemaker_edge_core_device_uuid")
 VERBOSE_KEY = "sagemaker_edge_log_verbose"

@@ -2,17 +2,15 @@
 
 # ruff: noqa: ARG002, N802 - gRPC fixes the methods' names and arguments
 
-import functools
-import itertools
-import logging
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from collections.abc import Iterable
+from typing import Any
 
 import grpc
 from linewatch_agent_api import agent_pb2 as wire
 from linewatch_agent_api.agent_pb2_grpc import AgentServicer
 from linewatch_agent_api.tensors import dtype_of, element_count, tensor_name, wire_type_of
 
+from linewatch_agent.answers import answered
 from linewatch_agent.captures import AuxiliaryItem, CapturedTensor, CaptureRequest, CaptureState, Encoding
 from linewatch_agent.captures.request import Moment
 from linewatch_agent.dataplane import DataPlane
@@ -20,39 +18,13 @@ from linewatch_agent.errors import BadRequestError
 from linewatch_agent.refusals import RefusalLog
 from linewatch_agent.registry import Entry
 from linewatch_agent.shared_memory import Segment
-from linewatch_agent.status_codes import status_of
 from linewatch_agent.tensors import Array, SentTensor, TensorSpec
-
-log = logging.getLogger(__name__)
 
 _CAPTURE_STATES = {
     CaptureState.IN_PROGRESS: wire.IN_PROGRESS,
     CaptureState.SUCCESS: wire.SUCCESS,
     CaptureState.FAILURE: wire.FAILURE,
 }
-_numbers = itertools.count(1)
-Rpc = TypeVar("Rpc", bound=Callable[..., Any])
-
-
-def _answered(rpc: Rpc) -> Rpc:
-    """Give every error its status; a defect of ours is logged with its traceback under a number that the client gets too."""
-
-    @functools.wraps(rpc)
-    def wrapped(self: "WireServicer", request: Any, context: grpc.ServicerContext) -> Any:
-        try:
-            return rpc(self, request, context)
-        except Exception as error:
-            status, message = status_of(error), str(error)
-            if status is grpc.StatusCode.INTERNAL:
-                number = next(_numbers)
-                log.exception("%s: internal error %d", rpc.__name__, number)
-                message = f"internal error {number} in {rpc.__name__} ({type(error).__name__}); see the agent's log"
-            else:
-                self.refusals.note(rpc.__name__, status.name, message)
-        context.abort(status, message)
-        return None
-
-    return wrapped  # type: ignore[return-value]  # same signature as the wrapped
 
 
 class WireServicer(AgentServicer):
@@ -62,43 +34,43 @@ class WireServicer(AgentServicer):
         self._plane = plane
         self.refusals = RefusalLog()
 
-    @_answered
+    @answered
     def Predict(self, request: wire.PredictRequest, context: grpc.ServicerContext) -> wire.PredictResponse:
         """See agent.proto."""
         prediction = self._plane.predict(_name(request), [_sent(tensor) for tensor in request.tensors])
         tensors = [_tensor(spec, prediction.outputs[spec.name]) for spec in prediction.specs]
         return wire.PredictResponse(tensors=tensors)
 
-    @_answered
+    @answered
     def LoadModel(self, request: wire.LoadModelRequest, context: grpc.ServicerContext) -> wire.LoadModelResponse:
         """See agent.proto."""
         return wire.LoadModelResponse(model=_model(self._plane.load(_name(request), request.url)))
 
-    @_answered
+    @answered
     def UnLoadModel(self, request: wire.UnLoadModelRequest, context: grpc.ServicerContext) -> wire.UnLoadModelResponse:
         """See agent.proto."""
         self._plane.unload(_name(request))
         return wire.UnLoadModelResponse()
 
-    @_answered
+    @answered
     def ListModels(self, request: wire.ListModelsRequest, context: grpc.ServicerContext) -> wire.ListModelsResponse:
         """See agent.proto."""
         return wire.ListModelsResponse(models=[_model(entry) for entry in self._plane.models()])
 
-    @_answered
+    @answered
     def DescribeModel(
         self, request: wire.DescribeModelRequest, context: grpc.ServicerContext
     ) -> wire.DescribeModelResponse:
         """See agent.proto."""
         return wire.DescribeModelResponse(model=_model(self._plane.describe(_name(request))))
 
-    @_answered
+    @answered
     def CaptureData(self, request: wire.CaptureDataRequest, context: grpc.ServicerContext) -> wire.CaptureDataResponse:
         """See agent.proto."""
         self._plane.capture(_capture(request))
         return wire.CaptureDataResponse()
 
-    @_answered
+    @answered
     def GetCaptureDataStatus(
         self, request: wire.GetCaptureDataStatusRequest, context: grpc.ServicerContext
     ) -> wire.GetCaptureDataStatusResponse:

@@ -11,6 +11,7 @@ STATUS_OF: dict[type[InputError], grpc.StatusCode] = {
     errors.NothingThereError: grpc.StatusCode.NOT_FOUND,
     errors.ModelExistsError: grpc.StatusCode.ALREADY_EXISTS,
     errors.NotLoadableError: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.NotReadyError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.NoMemoryError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.BusyError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.UnknownCaptureError: grpc.StatusCode.NOT_FOUND,

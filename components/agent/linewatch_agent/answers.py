@@ -1,0 +1,44 @@
+"""What becomes of an error in a call: its status, one line for the client, one for the log."""
+
+import functools
+import itertools
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+import grpc
+
+from linewatch_agent.refusals import RefusalLog
+from linewatch_agent.status_codes import status_of
+
+log = logging.getLogger(__name__)
+
+_numbers = itertools.count(1)
+Rpc = TypeVar("Rpc", bound=Callable[..., Any])
+
+
+class Servicer(Protocol):
+    """What `answered` needs of the class whose methods it wraps."""
+
+    refusals: RefusalLog
+
+
+def answered(rpc: Rpc) -> Rpc:
+    """Give every error its status; a defect of ours is logged with its traceback under a number that the client gets too."""
+
+    @functools.wraps(rpc)
+    def wrapped(self: Servicer, request: Any, context: grpc.ServicerContext) -> Any:
+        try:
+            return rpc(self, request, context)
+        except Exception as error:
+            status, message = status_of(error), str(error)
+            if status is grpc.StatusCode.INTERNAL:
+                number = next(_numbers)
+                log.exception("%s: internal error %d", rpc.__name__, number)
+                message = f"internal error {number} in {rpc.__name__} ({type(error).__name__}); see the agent's log"
+            else:
+                self.refusals.note(rpc.__name__, status.name, message)
+        context.abort(status, message)
+        return None
+
+    return wrapped  # type: ignore[return-value]  # same signature as the wrapped

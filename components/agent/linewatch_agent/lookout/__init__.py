@@ -1,0 +1,1 @@
+"""`AWS.LookoutVision`: whole verdicts on pictures, from linewatch packages, on a socket of its own."""

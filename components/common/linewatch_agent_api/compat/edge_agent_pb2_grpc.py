@@ -1,0 +1,3 @@
+"""The stub and the servicer under the module name that programs for Lookout for Vision's edge agent import."""
+
+from linewatch_agent_api.edge_agent_pb2_grpc import *
