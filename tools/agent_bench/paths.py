@@ -57,21 +57,29 @@ def by_bytes(client: AgentClient, model: str, name: str, tensor: Any) -> Predict
     return lambda: next(iter(client.predict(model, {name: tensor}).values()))
 
 
-def by_shared_memory(held: ExitStack, channel: grpc.Channel, model: str, name: str, tensor: Any) -> Prediction:
+class BySharedMemory:
     """Our agent, the tensor in a segment that is written anew for each prediction."""
-    stub = AgentStub(channel)
-    memory = held.enter_context(segment(tensor.nbytes))
-    content = memory.content.view(tensor.dtype).reshape(tensor.shape)
-    metadata = wire.TensorMetadata(name=name.encode(), data_type=wire_type_of(tensor.dtype), shape=tensor.shape)
-    handle = wire.SharedMemoryHandle(segment_id=memory.id, size=tensor.nbytes)
-    sent = wire.Tensor(tensor_metadata=metadata, shared_memory_handle=handle)
-    request = wire.PredictRequest(name=model, handle=model, tensors=[sent])
 
-    def predict() -> Any:
-        np.copyto(content, tensor)
-        return from_wire(stub.Predict(request, timeout=SECONDS).tensors[0])
+    def __init__(self, held: ExitStack, channel: grpc.Channel, model: str, name: str, tensor: Any) -> None:
+        self._predict = AgentStub(channel).Predict
+        memory = held.enter_context(segment(tensor.nbytes))
+        self._content = memory.content.view(tensor.dtype).reshape(tensor.shape)
+        self._tensor = tensor
+        metadata = wire.TensorMetadata(name=name.encode(), data_type=wire_type_of(tensor.dtype), shape=tensor.shape)
+        handle = wire.SharedMemoryHandle(segment_id=memory.id, size=tensor.nbytes)
+        sent = wire.Tensor(tensor_metadata=metadata, shared_memory_handle=handle)
+        self._request = wire.PredictRequest(name=model, handle=model, tensors=[sent])
 
-    return predict
+    def __call__(self) -> Any:
+        """One prediction."""
+        np.copyto(self._content, self._tensor)
+        return from_wire(self._predict(self._request, timeout=SECONDS).tensors[0])
+
+    def begin(self) -> Callable[[], Any]:
+        """One prediction that goes on while another is begun; the function returned waits for it."""
+        np.copyto(self._content, self._tensor)
+        running = self._predict.future(self._request, timeout=SECONDS)
+        return lambda: from_wire(running.result().tensors[0])
 
 
 def agent_channel(held: ExitStack, socket: str) -> grpc.Channel:

@@ -46,11 +46,11 @@ def device_environment() -> dict[str, str]:
 
 
 @contextmanager
-def agent(folder: Path) -> Iterator[Running]:
-    """Our agent, started as a program without Greengrass starts it; on a socket in `folder`."""
+def agent(folder: Path, threads: int) -> Iterator[Running]:
+    """Our agent, started as a program without Greengrass starts it, on a socket in `folder`; `threads` of a prediction, 0: all."""
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "config.json"
-    config.write_text("{}", encoding="utf-8")
+    config.write_text(json.dumps({"linewatch_inference_threads": threads}), encoding="utf-8")
     address = folder / "agent.sock"
     command = [sys.executable, "-m", "linewatch_agent", "-a", str(address), "-c", str(config)]
     log = folder / "agent.log"

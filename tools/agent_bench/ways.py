@@ -1,7 +1,5 @@
 """All the ways to a prediction that one run compares, by the name of their row."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ from linewatch_common.errors import LinewatchError
 
 from tools.agent_bench import figures as f
 from tools.agent_bench import paths, servers
-from tools.agent_bench.paths import Prediction
+from tools.agent_bench.paths import BySharedMemory, Prediction
 
 # As the nets were made with.
 SIDE = 224
@@ -50,24 +48,44 @@ def in_process(models: Path) -> dict[str, Prediction]:
 
 def agent(held: ExitStack, folder: Path, models: Path) -> dict[str, Prediction]:
     """Our agent. Raises LinewatchError."""
-    server = held.enter_context(servers.agent(folder))
+    address = _agent(held, folder / "agent", models, 0)
+    client = held.enter_context(AgentClient(address))
+    channel = paths.agent_channel(held, address)
+    picture, tensor = pictures()
+    ways: dict[str, Prediction] = {}
+    for net in ("r18", "unet"):
+        ways[f"{net}, agent, {f.BYTES}"] = paths.by_bytes(client, net, "x", tensor)
+        ways[f"{net}, agent, {f.SHARED}"] = BySharedMemory(held, channel, net, "x", tensor)
+        ways[f"{net}, agent, {f.UINT8_BYTES}"] = paths.by_bytes(client, f"{net}-uint8", "picture", picture)
+    pair = _pair(held, address)
+    for net, way in zip(("r18", "unet"), pair, strict=True):
+        ways[f"{net}, agent, {f.UINT8}"] = way
+    single = _pair(held, _agent(held, folder / "agent-1", models, 1))
+    ways[f"{f.TWO_OURS}one after the other"] = lambda: [way() for way in pair]
+    ways[f"{f.TWO_OURS}at once, threads each: 2"] = lambda: _at_once(pair)
+    ways[f"{f.TWO_OURS}at once, threads each: 1"] = lambda: _at_once(single)
+    return ways
+
+
+def _agent(held: ExitStack, folder: Path, models: Path, threads: int) -> str:
+    """Start an agent with every net loaded; its socket."""
+    server = held.enter_context(servers.agent(folder, threads))
     client = held.enter_context(AgentClient(server.address))
     for name in ("r18", "unet", "r18-uint8", "unet-uint8"):
         client.load(name, models / name)
-    channel = paths.agent_channel(held, server.address)
-    picture, tensor = pictures()
-    ways = {}
-    for net in ("r18", "unet"):
-        ways[f"{net}, agent, {f.BYTES}"] = paths.by_bytes(client, net, "x", tensor)
-        ways[f"{net}, agent, {f.SHARED}"] = paths.by_shared_memory(held, channel, net, "x", tensor)
-        small = f"{net}-uint8"
-        ways[f"{net}, agent, {f.UINT8_BYTES}"] = paths.by_bytes(client, small, "picture", picture)
-        ways[f"{net}, agent, {f.UINT8}"] = paths.by_shared_memory(held, channel, small, "picture", picture)
-    first, second = ways[f"r18, agent, {f.UINT8}"], ways[f"unet, agent, {f.UINT8}"]
-    other = held.enter_context(ThreadPoolExecutor(1))
-    ways[f"{f.TWO_OURS}one after the other"] = lambda: (first(), second())
-    ways[f"{f.TWO_OURS}at once"] = lambda: _at_once(other, first, second)
-    return ways
+    return server.address
+
+
+def _pair(held: ExitStack, address: str) -> list[BySharedMemory]:
+    """Both nets by the fastest way, on one connection."""
+    channel = paths.agent_channel(held, address)
+    picture, _ = pictures()
+    return [BySharedMemory(held, channel, f"{net}-uint8", "picture", picture) for net in ("r18", "unet")]
+
+
+def _at_once(pair: list[BySharedMemory]) -> None:
+    for wait in [way.begin() for way in pair]:
+        wait()
 
 
 def peers(held: ExitStack, folder: Path, models: Path) -> dict[str, Prediction]:
@@ -100,9 +118,3 @@ def agree(ways: dict[str, Prediction]) -> None:
             apart = float(np.abs(answered.ravel() / scale - wanted).max())
             if apart > TOLERANCE:
                 raise LinewatchError(f"{name}: its answer is {apart:.3f} from that in process")
-
-
-def _at_once(other: ThreadPoolExecutor, first: Callable[[], Any], second: Callable[[], Any]) -> None:
-    running = other.submit(first)
-    second()
-    running.result()

@@ -14,8 +14,9 @@ from linewatch_agent_api import agent_pb2 as wire
 from linewatch_agent_api.agent_pb2_grpc import AgentStub
 from linewatch_agent_api.channels import CLIENT_OPTIONS, address_of
 from linewatch_agent_api.errors import NotFoundError, refused
-from linewatch_agent_api.tensors import Array, dtype_of, from_wire, tensor_name, to_wire
+from linewatch_agent_api.tensors import Array, dtype_of, from_wire, predict_message, tensor_name, to_wire
 
+_PREDICT = f"/{wire.DESCRIPTOR.services_by_name['Agent'].full_name}/Predict"
 # The answer says that the agent is away or stuck, not that the request is wrong.
 _AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
 
@@ -108,6 +109,9 @@ class AgentClient:
         self._deadlines = deadlines or Deadlines()
         self._channel = grpc.insecure_channel(address_of(endpoint), options=CLIENT_OPTIONS)
         self._stub = AgentStub(self._channel)
+        self._predict = self._channel.unary_unary(
+            _PREDICT, request_serializer=None, response_deserializer=wire.PredictResponse.FromString
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -143,9 +147,8 @@ class AgentClient:
 
         `deadline` in seconds replaces the usual one. Raises InputError for an array whose dtype the wire cannot carry.
         """
-        tensors = [to_wire(tensor, array) for tensor, array in inputs.items()]
-        request = wire.PredictRequest(name=name, handle=name, tensors=tensors)
-        response = self._call(self._stub.Predict, request, self._deadlines.predict if deadline is None else deadline)
+        message = predict_message(name, inputs)
+        response = self._call(self._predict, message, self._deadlines.predict if deadline is None else deadline)
         return {tensor_name(tensor.tensor_metadata): from_wire(tensor) for tensor in response.tensors}
 
     def capture(self, capture: Capture) -> None:

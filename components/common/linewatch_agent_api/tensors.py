@@ -1,12 +1,18 @@
 """Arrays to wire tensors and back. C order, little-endian, as the wire wants them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
 from linewatch_common.errors import InputError
 
 from linewatch_agent_api import agent_pb2 as wire
+
+# Tags of the fields with a length: PredictRequest.tensors and Tensor.byte_data.
+_TENSORS, _BYTE_DATA = (
+    bytes([message.DESCRIPTOR.fields_by_name[field].number << 3 | 2])
+    for message, field in ((wire.PredictRequest, "tensors"), (wire.Tensor, "byte_data"))
+)
 
 # The one table of element types: wire enum, numpy dtype in wire order.
 _DTYPES: dict[wire.DataType, np.dtype[np.generic]] = {
@@ -42,10 +48,40 @@ def wire_type_of(dtype: np.dtype[np.generic]) -> wire.DataType:
 
 def to_wire(name: str, array: Array) -> wire.Tensor:
     """`array` with its name, element type and shape. Raises InputError as `wire_type_of`."""
+    tensor, plain = _described(name, array)
+    tensor.byte_data = plain.tobytes()
+    return tensor
+
+
+def predict_message(model: str, inputs: Mapping[str, Array]) -> bytes:
+    """A PredictRequest as it goes over the wire. Raises InputError as `wire_type_of`.
+
+    Read by any protobuf as one that it wrote itself, but made with one copy of each array in place of four: a tenth of what a large
+    prediction costs beside the model.
+    """
+    parts: list[bytes | memoryview] = [wire.PredictRequest(name=model, handle=model).SerializeToString()]
+    for name, array in inputs.items():
+        tensor, plain = _described(name, array)
+        head = tensor.SerializeToString() + _BYTE_DATA + _varint(plain.nbytes)
+        parts += (_TENSORS + _varint(len(head) + plain.nbytes) + head, plain.reshape(-1).view(np.uint8).data)
+    return b"".join(parts)
+
+
+def _described(name: str, array: Array) -> tuple[wire.Tensor, Array]:
+    """A tensor without its data, and these as they lie on the wire."""
     data_type = wire_type_of(array.dtype)
-    plain = np.ascontiguousarray(array, dtype=_DTYPES[data_type])
     metadata = wire.TensorMetadata(name=name.encode(), data_type=data_type, shape=array.shape)
-    return wire.Tensor(tensor_metadata=metadata, byte_data=plain.tobytes())
+    return wire.Tensor(tensor_metadata=metadata), np.ascontiguousarray(array, dtype=_DTYPES[data_type])
+
+
+def _varint(number: int) -> bytes:
+    """Protobuf's form of a whole number: seven bits a byte, the lowest first."""
+    groups = bytearray()
+    while number > 0x7F:
+        groups.append(number & 0x7F | 0x80)
+        number >>= 7
+    groups.append(number)
+    return bytes(groups)
 
 
 def from_wire(tensor: wire.Tensor) -> Array:

@@ -39,4 +39,6 @@ class OpenVinoApi(litserve.LitAPI):  # type: ignore[misc]  # litserve is not ins
 
 if __name__ == "__main__":
     server = litserve.LitServer(OpenVinoApi(), accelerator="cpu", workers_per_device=1, fast_queue=True)
-    server.run(host="127.0.0.1", port=int(sys.argv[3]), generate_client_file=False, log_level="warning")
+    # A connection is kept while the others have their turns.
+    options = {"generate_client_file": False, "log_level": "warning", "timeout_keep_alive": 600}
+    server.run(host="127.0.0.1", port=int(sys.argv[3]), **options)
