@@ -18,9 +18,7 @@ from linewatch_agent.active import ActiveFile
 from linewatch_agent.backends.onnxruntime_backend import OnnxRuntimeBackend
 from linewatch_agent.backends.openvino_backend import OpenVinoBackend
 from linewatch_agent.backends.port import Backend
-from linewatch_agent.captures import Captures, CaptureSettings
-from linewatch_agent.captures.disk import CaptureDisk
-from linewatch_agent.captures.lines import Origin
+from linewatch_agent.capturing import build_captures
 from linewatch_agent.component import NAME, AgentComponent
 from linewatch_agent.config import AgentConfig, validate
 from linewatch_agent.core import AgentCore
@@ -55,27 +53,12 @@ def build_core(
     """
     counters = Counters()
     registry = ModelRegistry(ModelLoader(_backends(config)), config.memory_budget_mb * MEGABYTE)
-    disk = CaptureDisk(
-        Path(config.capture_data_disk_path or folder / "capture"),
-        config.folder_prefix,
-        Origin(config.device_fleet_name, device),
-        config.capture_data_base64_embed_limit,
-        config.capture_disk_mb * MEGABYTE,
-    )
-    settings = CaptureSettings(
-        buffer_size=config.capture_data_buffer_size,
-        buffer_bytes=config.capture_buffer_mb * MEGABYTE,
-        batch_size=config.capture_data_batch_size,
-        period=config.capture_data_push_period_seconds,
-    )
-    captures = Captures(disk, settings, counters)
+    captures = build_captures(config, device, folder, counters)
     allowed = tuple(Path(root) for root in config.allowed_roots) or roots
     if not allowed:
         log.warning("AllowedRoots: none is set, so a client may load a model from any folder that this user can read")
     places = ModelRoots(folder, allowed)
     plane = DataPlane(registry, captures, counters, places)
-    if config.capture_data_destination == "Cloud":
-        log.warning("CaptureDataDestination: this version stores captured data on disk only; nothing is sent to S3")
     edge = AgentServer(partial(add_AgentServicer_to_server, WireServicer(plane)), listeners)
     lookout = _lookout_server(config, LookoutModels(registry, places, config.lookout_models))
     return AgentCore(registry, captures, counters, (edge, *lookout))

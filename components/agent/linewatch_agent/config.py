@@ -48,6 +48,9 @@ class AgentConfig(Config, frozen=True, kw_only=True):
     capture_data_base64_embed_limit: Annotated[int, Meta(ge=0, le=3072)] = 3072
     capture_buffer_mb: Megabytes = msgspec.field(default=128, name="CaptureBufferMB")
     capture_disk_mb: Megabytes = msgspec.field(default=1024, name="CaptureDiskMB")
+    capture_max_age_days: Annotated[int, Meta(ge=1, le=3650)] = 30
+    capture_spool: bool = True
+    capture_spool_path: str = ""
 
 
 def validate(config: AgentConfig) -> None:
@@ -61,6 +64,7 @@ def validate(config: AgentConfig) -> None:
         ("UnixSocketName", config.unix_socket_name),
         ("LookoutSocket", config.lookout_socket),
         ("CaptureDataDiskPath", config.capture_data_disk_path),
+        ("CaptureSpoolPath", config.capture_spool_path),
     ):
         if path and not path.startswith("/"):
             raise ConfigError(f"{key}: {path!r} is not an absolute path")

@@ -48,8 +48,12 @@ class CaptureExistsError(RequestError):
 
 
 class CaptureBufferFullError(RequestError):
-    """The disk is slower than the captures come."""
+    """The disk is slower than the captures come, or full."""
 
 
 class FutureCaptureError(RequestError):
     """The inference's timestamp lies in the future."""
+
+
+class NoNetworkError(RequestError):
+    """Captured data goes to S3 without a spool, and S3 cannot be reached."""

@@ -17,6 +17,7 @@ STATUS_OF: dict[type[InputError], grpc.StatusCode] = {
     errors.UnknownCaptureError: grpc.StatusCode.NOT_FOUND,
     errors.CaptureExistsError: grpc.StatusCode.ALREADY_EXISTS,
     errors.CaptureBufferFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.NoNetworkError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.FutureCaptureError: grpc.StatusCode.OUT_OF_RANGE,
     # What the wire's own types refuse, before the data plane sees it.
     InputError: grpc.StatusCode.INVALID_ARGUMENT,

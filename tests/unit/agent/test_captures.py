@@ -4,8 +4,10 @@ import base64
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,33 +22,51 @@ from linewatch_agent.captures import (
     Encoding,
 )
 from linewatch_agent.captures.disk import CaptureDisk
+from linewatch_agent.captures.finished import FinishedCaptures
+from linewatch_agent.captures.importance import is_sampled_normal
 from linewatch_agent.captures.lines import AcceptedCapture, Origin
+from linewatch_agent.captures.pushes import Push, push_of
 from linewatch_agent.captures.request import Moment
+from linewatch_agent.captures.segments import Content, FileShelf, MemoryShelf, SegmentHeader
+from linewatch_agent.captures.spool import Spool, SpoolSettings
 from linewatch_agent.counters import Counters
-from linewatch_agent.errors import CaptureBufferFullError, CaptureExistsError
-from linewatch_common.errors import StorageError
+from linewatch_agent.errors import CaptureBufferFullError, CaptureExistsError, NoNetworkError, UnknownCaptureError
+from linewatch_common.errors import StorageError, UnavailableError
 
 from tests.unit.agent.support import wait_until
 
 ORIGIN = Origin("fleet", "device")
+HEADER = SegmentHeader("model", sampled=False, created_ns=time.time_ns(), origin=ORIGIN, prefix="prefix", embed_limit=4)
 SMALL, LARGE = b"12", b"123456789"
+NORMAL = (AuxiliaryItem("verdict", Encoding.JSON, b'"pass"'),)
 
 
-def _disk(root: Path, limit_bytes: int = 10**9) -> CaptureDisk:
-    disk = CaptureDisk(root, "prefix", ORIGIN, embed_limit=4, limit_bytes=limit_bytes)
-    disk.open()
-    return disk
+def _disk(
+    root: Path, limit_bytes: int = 10**9, dropped: list[int] | None = None, limit_seconds: float = 1e9
+) -> CaptureDisk:
+    return CaptureDisk(root, "prefix/fleet", limit_bytes, limit_seconds, ([] if dropped is None else dropped).append)
 
 
 def _accepted(capture_id: str = "c", **parts: Any) -> AcceptedCapture:
     return AcceptedCapture(CaptureRequest("m", capture_id, **parts), Moment(0, 0), "model", "1.0.0")
 
 
+def _push(disk: CaptureDisk, *captures: AcceptedCapture, sampled: bool = False) -> Push:
+    name = f"{hash(captures[0].request.capture_id) % 16**32:032x}"
+    return push_of(Content(replace(HEADER, sampled=sampled), list(captures), name), disk)
+
+
 def _stored(root: Path, **parts: Any) -> dict[str, Any]:
-    _disk(root).store([_accepted(**parts)], lambda _count: None)
+    disk = _disk(root)
+    disk.store(_push(disk, _accepted(**parts)))
     [file] = root.rglob("*.jsonl")
     line: dict[str, Any] = json.loads(file.read_text())
     return line
+
+
+def _ids(root: Path) -> list[str]:
+    lines = [line for file in root.rglob("*.jsonl") for line in file.read_text().splitlines()]
+    return sorted(json.loads(line)["eventMetadata"]["eventId"] for line in lines)
 
 
 def test_a_line_has_the_originals_fields(tmp_path: Path) -> None:
@@ -123,17 +143,34 @@ def test_the_first_and_the_last_moment(seconds: int, text: str) -> None:
     assert Moment(seconds, 0).text() == text
 
 
-def test_the_oldest_push_is_dropped_for_room_and_counted(tmp_path: Path) -> None:
-    disk = _disk(tmp_path, limit_bytes=1000)
+def test_the_oldest_normal_push_is_dropped_for_room_first_and_counted(tmp_path: Path) -> None:
     dropped: list[int] = []
-    for number in range(5):
-        disk.store([_accepted(f"c{number}"), _accepted(f"d{number}")], dropped.append)
-    ids = {
-        json.loads(line)["eventMetadata"]["eventId"]
-        for file in tmp_path.rglob("*.jsonl")
-        for line in file.read_text().splitlines()
-    }
-    assert (ids, dropped) == ({"c4", "d4"}, [2, 2, 2, 2])
+    kept = _push(_disk(tmp_path), _accepted("kept"))
+    normal = _push(_disk(tmp_path), _accepted("normal", auxiliary_inputs=NORMAL), sampled=True)
+    both = kept.files.size_bytes + normal.files.size_bytes
+    disk = _disk(tmp_path, both, dropped)
+    disk.store(kept)
+    disk.store(normal)
+    disk = _disk(tmp_path, both, dropped)  # a restart: what is normal must be read from the lines
+    disk.store(_push(disk, _accepted("later")))
+    assert (_ids(tmp_path), dropped) == (["kept", "later"], [1])
+    disk.store(_push(disk, _accepted("last")))
+    assert (_ids(tmp_path), dropped) == (["last", "later"], [1, 1])
+
+
+def test_the_same_push_again_changes_nothing(tmp_path: Path) -> None:
+    disk = _disk(tmp_path)
+    for _ in range(2):
+        disk.store(_push(disk, _accepted()))
+    assert (_ids(tmp_path), len(disk.pushes())) == (["c"], 1)
+
+
+def test_what_is_too_old_goes(tmp_path: Path) -> None:
+    dropped: list[int] = []
+    disk = _disk(tmp_path, dropped=dropped, limit_seconds=-1)
+    disk.store(_push(disk, _accepted("a")))
+    disk.store(_push(disk, _accepted("b")))
+    assert (_ids(tmp_path), dropped) == (["b"], [1])
 
 
 def test_a_restart_knows_what_lies_there_and_removes_what_is_half(tmp_path: Path) -> None:
@@ -146,96 +183,258 @@ def test_a_restart_knows_what_lies_there_and_removes_what_is_half(tmp_path: Path
     stranger = tmp_path / "prefix" / "fleet" / "mine.txt"
     stranger.write_text("not ours")
     dropped: list[int] = []
-    disk = CaptureDisk(tmp_path, "prefix", ORIGIN, embed_limit=4, limit_bytes=600)
-    disk.open()
+    disk = _disk(tmp_path, limit_bytes=600, dropped=dropped)
+    disk.store(_push(disk, _accepted("later")))
     assert (half.exists(), orphan.exists(), stranger.exists()) == (False, False, True)
-    disk.store([_accepted("later")], dropped.append)
     assert dropped == [1]
     assert not file.exists()
     assert not Path(line["deviceFleetInputs"][0]["data-ref"].removeprefix("file://")).exists()
 
 
-def test_a_push_larger_than_everything_is_refused(tmp_path: Path) -> None:
-    disk = _disk(tmp_path, limit_bytes=100)
-    with pytest.raises(StorageError, match="CaptureDiskMB"):
-        disk.store([_accepted()], lambda _count: None)
+@pytest.mark.parametrize(
+    ("name", "data", "expected"),
+    [
+        ("verdict", b"pass", True),
+        ("verdict.json", b'{"verdict": "pass"}', True),
+        ("result.json", b'{"outcome": "pass", "label": "fail"}', False),
+        ("label", b"scratch", False),
+        ("sampled", b"true", True),
+        ("picture.jpg", b"pass", False),
+        ("result.json", b"[1]", False),
+    ],
+)
+def test_what_says_of_itself_that_it_is_normal(name: str, data: bytes, expected: bool) -> None:
+    item = AuxiliaryItem(name, Encoding.BASE64, data)
+    assert is_sampled_normal(_accepted(auxiliary_outputs=(item,)).request) is expected
+    assert is_sampled_normal(_accepted(auxiliary_outputs=(item,), auxiliary_inputs=NORMAL).request) is (
+        expected or name in ("picture.jpg",) or data == b"[1]"
+    )
 
 
-class SlowDisk(CaptureDisk):
-    """Stores nothing before it is told to."""
+class HeldDisk(CaptureDisk):
+    """A real disk that can be slow, or away."""
 
     def __init__(self, root: Path) -> None:
-        super().__init__(root, "prefix", ORIGIN, embed_limit=4, limit_bytes=10**9)
+        super().__init__(root, "prefix/fleet", 10**9, 1e9, lambda _count: None)
         self.go = threading.Event()
+        self.away = False
 
-    def store(self, captures: list[AcceptedCapture], on_dropped: Any) -> None:
+    def reachable(self) -> bool:
+        return not self.away
+
+    def store(self, push: Push) -> None:
+        if self.away:
+            raise UnavailableError("away")
         self.go.wait(10)
-        super().store(captures, on_dropped)
+        super().store(push)
+
+
+class Bench:
+    """Captures with their parts, in one folder; made again as by a restart."""
+
+    def __init__(self, root: Path, disk: CaptureDisk | None = None, *, spool: bool = True, **settings: Any) -> None:
+        self.disk = disk or _disk(root / "out")
+        self.counters = Counters()
+        self.spool_folder = root / "spool"
+        bounds = {"limit_bytes": settings.pop("limit_bytes", 10**9), "limit_seconds": 1e9}
+        shelf = FileShelf(self.spool_folder) if spool else MemoryShelf()
+        self.spool = Spool(shelf, SpoolSettings(ORIGIN, "prefix", 4, **bounds))
+        finished = FinishedCaptures(self.spool_folder / "finished" if spool else None)
+        usual: dict[str, Any] = {"buffer_size": 4, "buffer_bytes": 1000, "batch_size": 2, "period": 0.1}
+        self.captures = Captures(self.spool, finished, self.disk, CaptureSettings(**(usual | settings)), self.counters)
+
+    def take(self, capture_id: str, **parts: Any) -> None:
+        self.captures.take(CaptureRequest("m", capture_id, **parts), None)
+
+    def wait_for(self, capture_id: str, state: CaptureState) -> None:
+        wait_until(lambda: self.captures.state_of(capture_id) is state)
 
 
 @contextmanager
-def _captures(disk: CaptureDisk, counters: Counters, **settings: Any) -> Iterator[Captures]:
-    usual = {"buffer_size": 4, "buffer_bytes": 1000, "batch_size": 2, "period": 0.1}
-    captures = Captures(disk, CaptureSettings(**(usual | settings)), counters)
-    captures.start()
+def _bench(root: Path, disk: CaptureDisk | None = None, **settings: Any) -> Iterator[Bench]:
+    bench = Bench(root, disk, **settings)
+    bench.captures.start()
     try:
-        yield captures
+        yield bench
     finally:
-        captures.stop()
+        if isinstance(disk, HeldDisk):
+            disk.go.set()
+        bench.captures.stop()
 
 
-def test_success_only_after_the_disk_has_it(tmp_path: Path) -> None:
-    disk, counters = SlowDisk(tmp_path), Counters()
-    with _captures(disk, counters) as captures:
-        captures.take(CaptureRequest("m", "c"), None)
-        wait_until(lambda: not captures._waiting)
-        assert captures.state_of("c") is CaptureState.IN_PROGRESS
+def test_success_only_after_the_destination_has_it(tmp_path: Path) -> None:
+    disk = HeldDisk(tmp_path)
+    with _bench(tmp_path, disk) as bench:
+        bench.take("c")
+        wait_until(lambda: bench.spool._sending is not None)
+        assert bench.captures.state_of("c") is CaptureState.IN_PROGRESS
         disk.go.set()
-        wait_until(lambda: captures.state_of("c") is CaptureState.SUCCESS)
-    assert (counters.snapshot()["captures_taken"], counters.snapshot()["captures_stored"]) == (1, 1)
-
-
-def test_what_is_being_written_still_fills_the_buffer(tmp_path: Path) -> None:
-    disk, counters = SlowDisk(tmp_path), Counters()
-    with _captures(disk, counters, buffer_size=3) as captures:
-        for number in range(3):
-            captures.take(CaptureRequest("m", f"c{number}"), None)
-        wait_until(lambda: len(captures._waiting) == 1)
-        with pytest.raises(CaptureBufferFullError, match="3 of 3 requests"):
-            captures.take(CaptureRequest("m", "c3"), None)
-        disk.go.set()
-        wait_until(lambda: captures.state_of("c2") is CaptureState.SUCCESS)
-        captures.take(CaptureRequest("m", "c3"), None)
-    assert counters.snapshot()["captures_refused"] == 1
-
-
-def test_bytes_fill_the_buffer_too(tmp_path: Path) -> None:
-    disk = SlowDisk(tmp_path)
-    with _captures(disk, Counters(), buffer_bytes=10) as captures:
-        tensor = CapturedTensor("t", "UINT8", (9,), LARGE)
-        captures.take(CaptureRequest("m", "c0", inputs=(tensor,)), None)
-        with pytest.raises(CaptureBufferFullError, match="9 of 10 bytes"):
-            captures.take(CaptureRequest("m", "c1", inputs=(tensor,)), None)
-        disk.go.set()
-
-
-def test_a_disk_that_refuses_is_a_failure_and_the_id_may_be_tried_again(tmp_path: Path) -> None:
-    blocked = tmp_path / "blocked"
-    blocked.write_text("a file where a folder is wanted")
-    counters = Counters()
-    disk = CaptureDisk(blocked, "prefix", ORIGIN, embed_limit=4, limit_bytes=10**9)
-    with _captures(disk, counters) as captures:
-        captures.take(CaptureRequest("m", "c"), None)
-        wait_until(lambda: captures.state_of("c") is CaptureState.FAILURE)
-        blocked.unlink()
-        captures.take(CaptureRequest("m", "c"), None)
-        wait_until(lambda: captures.state_of("c") is CaptureState.SUCCESS)
+        bench.wait_for("c", CaptureState.SUCCESS)
         with pytest.raises(CaptureExistsError):
-            captures.take(CaptureRequest("m", "c"), None)
-    assert counters.snapshot()["captures_failed"] == 1
+            bench.take("c")
+        with pytest.raises(UnknownCaptureError):
+            bench.captures.state_of("d")
+    counts = bench.counters.snapshot()
+    assert (counts["captures_taken"], counts["captures_stored"]) == (1, 1)
+
+
+def test_a_capture_that_was_answered_lies_in_the_spool(tmp_path: Path) -> None:
+    with _bench(tmp_path, period=1000) as bench:
+        bench.take("c")
+        assert [segment.ids for segment in _found(bench.spool_folder)] == [["c"]]
+
+
+def _found(folder: Path) -> list[Any]:
+    """What another process would find after this one's death (whose lock would be gone)."""
+    shelf = FileShelf(folder)
+    shelf._lock = 0
+    return shelf.open()
+
+
+def test_a_restart_forgets_nothing_and_sends_nothing_twice(tmp_path: Path) -> None:
+    away = HeldDisk(tmp_path / "out")
+    away.away = True
+    with _bench(tmp_path, away) as bench:
+        for number in range(5):
+            bench.take(f"c{number}")
+            wait_until(lambda: bench.captures._held.count < 4)
+    with _release_lock(bench), _bench(tmp_path) as again:
+        for number in range(5):
+            again.wait_for(f"c{number}", CaptureState.SUCCESS)
+        with pytest.raises(CaptureExistsError):
+            again.take("c0")
+    assert _ids(tmp_path / "out") == [f"c{number}" for number in range(5)]
+    with _release_lock(again), _bench(tmp_path) as third:
+        wait_until(lambda: third.captures._open)
+        assert third.captures.state_of("c0") is CaptureState.SUCCESS
+
+
+@contextmanager
+def _release_lock(bench: Bench) -> Iterator[None]:
+    """As the end of the process does."""
+    import os
+
+    os.close(bench.spool._shelf._lock)  # type: ignore[attr-defined]  # the file shelf's
+    yield
+
+
+def test_killed_between_delivery_and_removal(tmp_path: Path) -> None:
+    """Before the note of delivery: sent again, the same. After it: not sent again."""
+    shelf = FileShelf(tmp_path / "spool")
+    shelf.open()
+    segments = [shelf.create(HEADER) for _ in range(2)]
+    for segment, capture_id in zip(segments, ("a", "b"), strict=True):
+        segment.append(_accepted(capture_id))
+    disk = _disk(tmp_path / "out")
+    disk.store(push_of(segments[0].content(), disk))
+    FinishedCaptures(tmp_path / "spool" / "finished").add(["b"], CaptureState.SUCCESS)
+    bench = Bench(tmp_path)
+    bench.spool._shelf._lock = 0  # type: ignore[attr-defined]  # the other's was released by its end
+    bench.captures.start()
+    bench.wait_for("a", CaptureState.SUCCESS)
+    bench.captures.stop()
+    assert _ids(tmp_path / "out") == ["a"]
+    assert _found(tmp_path / "spool") == []
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "zeros"])
+def test_a_power_cut_costs_only_what_was_not_synced(tmp_path: Path, damage: str) -> None:
+    shelf = FileShelf(tmp_path / "spool")
+    shelf.open()
+    segment = shelf.create(HEADER)
+    segment.append(_accepted("whole"))
+    whole = segment.size_bytes
+    segment.append(_accepted("torn"))
+    [file] = (tmp_path / "spool").glob("*.spool")
+    data = bytearray(file.read_bytes())
+    if damage == "cut":
+        data = data[:-3]
+    elif damage == "flipped":
+        data[-3] ^= 1
+    else:
+        data[whole:] = bytes(len(data) - whole)
+    file.write_bytes(data)
+    [found] = _found(tmp_path / "spool")
+    assert [capture.request.capture_id for capture in found.content().captures] == ["whole"]
+
+
+def test_a_spool_is_one_agents(tmp_path: Path) -> None:
+    FileShelf(tmp_path).open()
+    with pytest.raises(StorageError, match="another agent"):
+        FileShelf(tmp_path).open()
+
+
+def test_a_full_spool_drops_the_oldest_normal_capture_first_and_says_so(tmp_path: Path) -> None:
+    away = HeldDisk(tmp_path / "out")
+    away.away = True
+    with _bench(tmp_path, away, limit_bytes=4 * 4096, batch_size=1) as bench:
+        for capture_id, parts in (("k1", ()), ("n1", NORMAL), ("k2", ()), ("n2", NORMAL), ("k3", ()), ("k4", ())):
+            bench.take(capture_id, auxiliary_inputs=parts)
+            wait_until(lambda: bench.captures._held.count == 0)
+        states = {name: bench.captures.state_of(name) for name in ("k1", "n1", "k2", "n2", "k3", "k4")}
+    failed = {name for name, state in states.items() if state is CaptureState.FAILURE}
+    assert (failed, bench.counters.snapshot()["captures_dropped"]) == ({"n1", "n2"}, 2)
+
+
+def test_what_grows_fills_the_buffer(tmp_path: Path) -> None:
+    with _bench(tmp_path, period=1000, batch_size=4, buffer_size=3) as bench:
+        for number in range(3):
+            bench.take(f"c{number}")
+        with pytest.raises(CaptureBufferFullError, match="3 of 3 requests"):
+            bench.take("c3")
+        assert bench.counters.snapshot()["captures_refused"] == 1
+    with _release_lock(bench), _bench(tmp_path, period=1000, batch_size=4, buffer_bytes=10) as bench:
+        tensor = CapturedTensor("t", "UINT8", (9,), LARGE)
+        bench.take("b0", inputs=(tensor,))
+        with pytest.raises(CaptureBufferFullError, match="9 of 10 bytes"):
+            bench.take("b1", inputs=(tensor,))
+
+
+def test_a_capture_larger_than_everything_is_refused_and_may_be_tried_again(tmp_path: Path) -> None:
+    with _bench(tmp_path, limit_bytes=5000, buffer_bytes=10**6) as bench:
+        with pytest.raises(CaptureBufferFullError, match="CaptureDiskMB"):
+            bench.take("c", inputs=(CapturedTensor("t", "UINT8", (6000,), bytes(6000)),))
+        bench.take("c")
+        bench.wait_for("c", CaptureState.SUCCESS)
+
+
+def test_without_the_spool_nothing_is_taken_that_cannot_be_sent(tmp_path: Path) -> None:
+    disk = HeldDisk(tmp_path / "out")
+    with _bench(tmp_path, disk, spool=False, buffer_size=2, batch_size=1) as bench:
+        bench.take("a")
+        bench.take("b")
+        with pytest.raises(CaptureBufferFullError):
+            bench.take("c")
+        disk.go.set()
+        bench.wait_for("b", CaptureState.SUCCESS)
+        disk.away = True
+        with pytest.raises(NoNetworkError, match="CaptureSpool"):
+            bench.take("c")
+    assert not bench.spool_folder.exists()
+
+
+def test_a_spool_that_comes_late(tmp_path: Path) -> None:
+    blocked = tmp_path / "spool"
+    blocked.write_text("a file where a folder is wanted")
+    with _bench(tmp_path) as bench:
+        blocked.unlink()
+        bench.take("c")
+        bench.wait_for("c", CaptureState.SUCCESS)
 
 
 def test_a_stop_stores_what_waits(tmp_path: Path) -> None:
-    with _captures(_disk(tmp_path), Counters(), period=1000, batch_size=3) as captures:
-        captures.take(CaptureRequest("m", "c"), None)
-    assert len(list(tmp_path.rglob("*.jsonl"))) == 1
+    with _bench(tmp_path, period=1000, batch_size=3) as bench:
+        bench.take("c")
+    assert _ids(tmp_path / "out") == ["c"]
+
+
+def test_ids_are_remembered_within_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("linewatch_agent.captures.finished.REMEMBERED", 3)
+    finished = FinishedCaptures(tmp_path / "finished")
+    finished.open()
+    for number in range(20):
+        finished.add([f"c{number}"], CaptureState.SUCCESS)
+    again = FinishedCaptures(tmp_path / "finished")
+    again.open()
+    assert [again.get(f"c{number}") for number in (16, 17, 19)] == [None, CaptureState.SUCCESS, CaptureState.SUCCESS]
+    assert len((tmp_path / "finished").read_text().splitlines()) <= 6

@@ -1,5 +1,6 @@
-"""Captured data: from a client's request to JSON lines on disk."""
+"""Captured data: from a client's request over a durable spool to JSON lines on disk or in S3."""
 
+from linewatch_agent.captures.intake import Captures, CaptureSettings
 from linewatch_agent.captures.request import (
     AuxiliaryItem,
     CapturedTensor,
@@ -7,7 +8,6 @@ from linewatch_agent.captures.request import (
     CaptureState,
     Encoding,
 )
-from linewatch_agent.captures.spool import Captures, CaptureSettings
 
 __all__ = [
     "AuxiliaryItem",

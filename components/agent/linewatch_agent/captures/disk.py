@@ -1,87 +1,150 @@
-"""Captured files on disk, in the original's key layout, bounded in bytes: the oldest push goes first."""
+"""Captured files on disk, in the original's key layout, bounded in bytes and age: the oldest sampled-normal push goes first."""
 
+import json
 import logging
 import os
 import re
-import secrets
-from collections import defaultdict, deque
+import threading
+import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from linewatch_common.errors import StorageError
 from linewatch_common.files import sync_folder, write_atomically
 
-from linewatch_agent.captures.lines import AcceptedCapture, LineWriter, Origin
+from linewatch_agent.captures.importance import is_sampled_line
+from linewatch_agent.captures.pushes import Push
 
 log = logging.getLogger(__name__)
 
 _OURS = re.compile(r"([0-9a-f]{32})(\.jsonl|-\d+\..+)")
 
 
-@dataclass(frozen=True, slots=True)
-class _Push:
-    """The files of one push; the lines file first."""
+@dataclass(slots=True)
+class StoredPush:
+    """The files of one push, the lines file first. `sampled` is None until somebody looks."""
 
     files: tuple[Path, ...]
     size_bytes: int
+    stored_at: float  # wall clock, seconds
+    sampled: bool | None = None
+
+    def is_sampled(self) -> bool:
+        """Whether it may go first when room is wanted."""
+        if self.sampled is None:
+            self.sampled = _first_line_is_sampled(self.files[0])
+        return self.sampled
 
 
 class CaptureDisk:
-    """`<root>/<prefix>/<fleet>/<model>/YYYY/MM/DD/HH/<32 hex>.jsonl`, raw data below the hour. Used by one thread."""
+    """`<root>/<prefix>/<fleet>/<model>/YYYY/MM/DD/HH/<32 hex>.jsonl`, raw data below the hour. A push is a Destination's.
 
-    def __init__(self, root: Path, prefix: str, origin: Origin, embed_limit: int, limit_bytes: int) -> None:
-        self._root = root / prefix / origin.fleet
-        self._origin = origin
-        self._embed_limit = embed_limit
+    Safe for concurrent use. `on_dropped` is told how many captures had to go for newer ones.
+    """
+
+    counter = "captures_stored"
+
+    def __init__(
+        self, root: Path, area: str, limit_bytes: int, limit_seconds: float, on_dropped: Callable[[int], None]
+    ) -> None:
+        self._root = root
+        self._area = root / area  # only what is below it is ours
         self._limit_bytes = limit_bytes
-        self._pushes: deque[_Push] = deque()
+        self._limit_seconds = limit_seconds
+        self._on_dropped = on_dropped
+        self._lock = threading.Lock()
+        self._pushes: dict[Path, StoredPush] | None = None  # by the lines file, oldest first
         self._used = 0
 
-    def open(self) -> None:
-        """Find what earlier runs left, and remove what they did not finish. Raises StorageError."""
-        try:
-            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._pushes = deque(_found(self._root))
-        except OSError as error:
-            raise StorageError(f"{self._root}: cannot keep captured data here: {error.strerror}") from error
-        self._used = sum(push.size_bytes for push in self._pushes)
+    @property
+    def root(self) -> Path:
+        """What pushes' folders are relative to."""
+        return self._root
 
-    def store(self, captures: list[AcceptedCapture], on_dropped: Callable[[int], None]) -> None:
-        """Write the captures (all of one model) as one push; returns when it is durable.
+    def uri(self, folder: str) -> str:
+        """See Destination."""
+        return (self._root / folder).as_uri()
 
-        `on_dropped` is told how many older captures had to go. Raises StorageError; nothing of the push counts then.
-        """
-        hour = self._root / captures[0].model_name / f"{datetime.now(tz=UTC):%Y/%m/%d/%H}"
-        name = secrets.token_hex(16)
-        files = LineWriter(self._origin, self._embed_limit, hour, name).write(captures)
-        if files.size_bytes > self._limit_bytes:
-            raise StorageError(
-                f"{files.size_bytes} bytes of captures at once, CaptureDiskMB admits {self._limit_bytes}"
-            )
-        self._make_room(files.size_bytes, on_dropped)
-        written = [hour / f"{name}.jsonl", *(hour / path for path in files.raw)]
+    def reachable(self) -> bool:
+        """See Destination."""
+        return True
+
+    def store(self, push: Push) -> None:
+        """See Destination. Raises StorageError; nothing of the push counts then."""
+        hour = self._root / push.folder
+        lines = hour / f"{push.name}.jsonl"
+        with self._lock:
+            pushes = self._opened()
+            self._make_room(pushes, push.files.size_bytes)
+        written = [lines, *(hour / path for path in push.files.raw)]
         try:
-            for path, data in files.raw.items():
+            for path, data in push.files.raw.items():
                 _write(hour / path, data)
             # The line comes last: what it refers to is there.
-            _write(written[0], files.lines)
+            _write(lines, push.files.lines)
         except StorageError:
             _remove(written)
             raise
-        self._pushes.append(_Push(tuple(written), files.size_bytes))
-        self._used += files.size_bytes
+        with self._lock:
+            before = pushes.get(lines)
+            self._used += push.files.size_bytes - (before.size_bytes if before else 0)
+            pushes[lines] = StoredPush(tuple(written), push.files.size_bytes, time.time(), push.sampled)
 
-    def _make_room(self, size_bytes: int, on_dropped: Callable[[int], None]) -> None:
-        while self._pushes and self._used + size_bytes > self._limit_bytes:
-            push = self._pushes.popleft()
-            on_dropped(_count_lines(push.files[0]))
-            _remove(push.files)
+    def pushes(self) -> list[StoredPush]:
+        """What is stored, oldest first. Raises StorageError."""
+        with self._lock:
+            return list(self._opened().values())
+
+    def remove(self, push: StoredPush) -> None:
+        """It is safe elsewhere."""
+        with self._lock:
+            self._forget(self._opened(), push)
+
+    def _opened(self) -> dict[Path, StoredPush]:
+        """Find what earlier runs left, and remove what they did not finish."""
+        if self._pushes is None:
+            try:
+                self._area.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._pushes = {push.files[0]: push for push in _found(self._area)}
+            except OSError as error:
+                raise StorageError(f"{self._area}: cannot keep captured data here: {error.strerror}") from error
+            self._used = sum(push.size_bytes for push in self._pushes.values())
+        return self._pushes
+
+    def _make_room(self, pushes: dict[Path, StoredPush], size_bytes: int) -> None:
+        oldest = time.time() - self._limit_seconds
+        going = [push for push in pushes.values() if push.stored_at < oldest]
+        excess = self._used + size_bytes - sum(push.size_bytes for push in going) - self._limit_bytes
+        if excess > 0:
+            rest = [push for push in pushes.values() if push.stored_at >= oldest]
+            for push in sorted(rest, key=lambda push: not push.is_sampled()):
+                if excess <= 0:
+                    break
+                going.append(push)
+                excess -= push.size_bytes
+        for push in going:
+            self._on_dropped(count_lines(push.files[0]))
+            self._forget(pushes, push)
+
+    def _forget(self, pushes: dict[Path, StoredPush], push: StoredPush) -> None:
+        if pushes.pop(push.files[0], None) is not None:
             self._used -= push.size_bytes
+            _remove(push.files)
 
 
-def _found(root: Path) -> Iterable[_Push]:
+def _first_line_is_sampled(path: Path) -> bool:
+    """All captures of a file are of one importance."""
+    try:
+        with path.open("rb") as file:
+            line = json.loads(file.readline())
+    except (OSError, ValueError):
+        return False
+    return isinstance(line, dict) and is_sampled_line(line, path.parent)
+
+
+def _found(root: Path) -> Iterable[StoredPush]:
     """Pushes by age; half-written files and raw files without their lines are removed."""
     groups: dict[str, list[Path]] = defaultdict(list)
     for folder, _, names in os.walk(root):
@@ -91,7 +154,7 @@ def _found(root: Path) -> Iterable[_Push]:
                 groups[ours.group(1)].append(Path(folder, name))
             elif name.startswith("."):
                 _remove([Path(folder, name)])
-    aged: list[tuple[float, _Push]] = []
+    aged: list[StoredPush] = []
     for paths in groups.values():
         lines = [path for path in paths if path.suffix == ".jsonl"]
         if not lines:
@@ -99,8 +162,8 @@ def _found(root: Path) -> Iterable[_Push]:
             continue
         ordered = (*lines, *(path for path in paths if path not in lines))
         sizes = [path.stat() for path in ordered]
-        aged.append((sizes[0].st_mtime, _Push(ordered, sum(size.st_size for size in sizes))))
-    return (push for _, push in sorted(aged, key=lambda item: item[0]))
+        aged.append(StoredPush(ordered, sum(size.st_size for size in sizes), sizes[0].st_mtime))
+    return sorted(aged, key=lambda push: push.stored_at)
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -123,7 +186,8 @@ def _remove(files: Iterable[Path]) -> None:
             log.warning("captures: %s cannot be removed: %s", path, error.strerror)
 
 
-def _count_lines(path: Path) -> int:
+def count_lines(path: Path) -> int:
+    """How many captures a lines file holds; 0 when it is gone."""
     try:
         return path.read_bytes().count(b"\n")
     except OSError:

@@ -4,7 +4,6 @@ import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from linewatch_agent.captures.request import AuxiliaryItem, CapturedTensor, CaptureRequest, Encoding, Moment
@@ -42,15 +41,15 @@ class PushedFiles:
 
 
 class LineWriter:
-    """Makes the files of one push: `name` (32 hex digits) begins every file's name, `hour_folder` is where they will lie.
+    """Makes the files of one push: `name` (32 hex digits) begins every file's name, `hour_uri` is where they will lie.
 
     Data of at most `embed_limit` bytes goes into the line, larger into files that the line refers to.
     """
 
-    def __init__(self, origin: Origin, embed_limit: int, hour_folder: Path, name: str) -> None:
+    def __init__(self, origin: Origin, embed_limit: int, hour_uri: str, name: str) -> None:
         self._origin = origin
         self._embed_limit = embed_limit
-        self._hour_folder = hour_folder
+        self._hour_uri = hour_uri
         self._name = name
         self._files = PushedFiles()
 
@@ -111,7 +110,7 @@ class LineWriter:
             return {"encoding": "BASE64", "data": base64.b64encode(data).decode("ascii")}
         path = f"raw-data/{folder}/{self._name}-{len(self._files.raw)}{ending}"
         self._files.raw[path] = data
-        return {"encoding": "NONE", "data-ref": (self._hour_folder / path).as_uri()}
+        return {"encoding": "NONE", "data-ref": f"{self._hour_uri}/{path}"}
 
 
 def _ending(item: AuxiliaryItem) -> str:

@@ -1,178 +1,140 @@
-"""Taking captures from clients, and storing them in the background."""
+"""The spool: segments that grow, segments that wait to be sent, and what is dropped when there are too many."""
 
 import logging
-import threading
 import time
-from collections import OrderedDict, deque
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import groupby
 
 from linewatch_common.errors import StorageError
-from linewatch_common.manifest import Manifest
 
-from linewatch_agent.captures.disk import CaptureDisk
-from linewatch_agent.captures.lines import AcceptedCapture
-from linewatch_agent.captures.request import CaptureRequest, CaptureState, Moment, check_request
-from linewatch_agent.counters import Counters
-from linewatch_agent.errors import CaptureBufferFullError, CaptureExistsError, UnknownCaptureError
+from linewatch_agent.captures.importance import is_sampled_normal
+from linewatch_agent.captures.lines import AcceptedCapture, Origin
+from linewatch_agent.captures.segments import Segment, SegmentHeader, Shelf
 
 log = logging.getLogger(__name__)
 
-# How many finished captures can still be asked about; an id costs some hundred bytes.
-REMEMBERED = 10_000
-# A push of the whole buffer to a slow card takes seconds; a process that stops waits no longer.
-FLUSH_SECONDS = 8.0
+# What a capture counts at least: an id in memory and a line in a file are not free either.
+LEAST_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class CaptureSettings:
-    """`buffer_size` requests and `buffer_bytes` may wait; a push begins when `batch_size` wait or the oldest is `period` seconds old."""
+class SpoolSettings:
+    """How pushes are made (`origin`, `prefix`, `embed_limit`), and the spool's bounds."""
 
-    buffer_size: int
-    buffer_bytes: int
-    batch_size: int
-    period: float
+    origin: Origin
+    prefix: str
+    embed_limit: int
+    limit_bytes: int
+    limit_seconds: float
 
 
-class Captures:
-    """A bounded buffer before one writing thread. When it is full the newest is refused, and the client told so."""
+class Spool:
+    """Not safe for concurrent use but for `sync`: the caller locks. A segment is of one model and one importance."""
 
-    def __init__(self, disk: CaptureDisk, settings: CaptureSettings, counters: Counters) -> None:
-        self._disk = disk
+    def __init__(self, shelf: Shelf, settings: SpoolSettings) -> None:
+        self._shelf = shelf
         self._settings = settings
-        self._counters = counters
-        self._changed = threading.Condition()
-        self._waiting: deque[tuple[float, AcceptedCapture]] = deque()
-        self._held = 0  # requests that wait or are being written
-        self._held_bytes = 0
-        self._states: OrderedDict[str, CaptureState] = OrderedDict()
-        self._stopping = False
-        self._thread = threading.Thread(target=self._write_until_stopped, name="captures", daemon=True)
+        self._growing: dict[tuple[str, bool], Segment] = {}
+        self._sealed: deque[Segment] = deque()
+        self._sending: Segment | None = None
+        self._used = 0
 
-    def start(self) -> None:
-        """Begin to write."""
-        self._thread.start()
+    @property
+    def durable(self) -> bool:
+        """Whether it survives the process."""
+        return self._shelf.durable
 
-    def stop(self) -> None:
-        """Write what waits, and end."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify_all()
-        if self._thread.is_alive():
-            self._thread.join(timeout=FLUSH_SECONDS)
+    def open(self) -> list[Segment]:
+        """What earlier runs left, to be sent first. Raises StorageError."""
+        found = self._shelf.open()
+        self._sealed = deque(found)
+        self._used = sum(_cost(segment) for segment in found)
+        return found
 
-    def take(self, request: CaptureRequest, manifest: Manifest | None) -> None:
-        """Take `request` into the buffer.
+    def append(self, capture: AcceptedCapture, on_dropped: Callable[[Segment], None]) -> None:
+        """Take a capture; older ones may have to go for it. Raises StorageError when there is no room even so."""
+        wanted = max(capture.request.size_bytes, LEAST_BYTES)
+        while self._used + wanted > self._settings.limit_bytes:
+            if not self._drop(self._least(), on_dropped):
+                raise StorageError(f"{wanted} bytes do not fit beside {self._used} of {self._settings.limit_bytes}")
+        sampled = is_sampled_normal(capture.request)
+        key = (capture.model_name, sampled)
+        segment = self._growing.get(key)
+        if segment is None:
+            segment = self._growing[key] = self._shelf.create(self._header(capture, sampled))
+        before = _cost(segment)
+        segment.append(capture)
+        self._used += _cost(segment) - before
 
-        Raises BadRequestError, FutureCaptureError, CaptureExistsError, CaptureBufferFullError.
-        """
-        now = Moment.now()
-        check_request(request, now)
-        name, version = (request.model, "") if manifest is None else (manifest.name, manifest.version)
-        accepted = AcceptedCapture(request, request.at or now, name, version)
-        with self._changed:
-            self._refuse_known(request.capture_id)
-            self._refuse_when_full(request)
-            self._states[request.capture_id] = CaptureState.IN_PROGRESS
-            self._waiting.append((time.monotonic(), accepted))
-            self._held += 1
-            self._held_bytes += request.size_bytes
-            self._changed.notify_all()
-        self._counters.add("captures_taken")
+    def growing(self) -> list[Segment]:
+        """What may be appended to."""
+        return list(self._growing.values())
 
-    def state_of(self, capture_id: str) -> CaptureState:
-        """Raises UnknownCaptureError."""
-        with self._changed:
-            state = self._states.get(capture_id)
-        if state is None:
-            raise UnknownCaptureError(
-                f"capture {capture_id[:128]!r} is not known; the last {REMEMBERED} since the agent's start are"
-            )
-        return state
+    def detach(self) -> list[Segment]:
+        """Growing segments, taken out: what comes next begins new ones. To be synced, then given to `seal`."""
+        detached = [segment for segment in self._growing.values() if segment.ids]
+        self._growing = {key: segment for key, segment in self._growing.items() if not segment.ids}
+        return detached
 
-    def _refuse_known(self, capture_id: str) -> None:
-        state = self._states.get(capture_id)
-        if state in (CaptureState.IN_PROGRESS, CaptureState.SUCCESS):
-            raise CaptureExistsError(
-                f"capture {capture_id!r} was taken already ({state}); every capture needs an id of its own"
-            )
-        self._states.pop(capture_id, None)
+    def seal(self, segments: list[Segment]) -> None:
+        """These are durable and complete: they may be sent."""
+        self._sealed.extend(segments)
 
-    def _refuse_when_full(self, request: CaptureRequest) -> None:
+    def next(self) -> Segment | None:
+        """The oldest sealed segment; it is not dropped until `done` or `put_back`."""
+        self._sending = self._sealed.popleft() if self._sealed else None
+        return self._sending
+
+    def put_back(self) -> None:
+        """It could not be sent now."""
+        if self._sending is not None:
+            self._sealed.appendleft(self._sending)
+            self._sending = None
+
+    def done(self, segment: Segment) -> None:
+        """It was sent, or cannot be: remove it."""
+        if segment is self._sending:
+            self._sending = None
+        self._remove(segment)
+
+    def forget(self, segment: Segment) -> None:
+        """It was delivered by an earlier run."""
+        self._sealed.remove(segment)
+        self._remove(segment)
+
+    def expire(self, on_dropped: Callable[[Segment], None]) -> None:
+        """Drop what is too old, whatever it is."""
+        oldest_ns = time.time_ns() - int(self._settings.limit_seconds * 1e9)
+        while self._sealed and self._sealed[0].header.created_ns < oldest_ns:
+            self._drop(self._sealed[0], on_dropped)
+
+    def _least(self) -> Segment | None:
+        """The oldest sampled-normal segment, else the oldest."""
+        sampled = (segment for segment in self._sealed if segment.header.sampled)
+        return next(sampled, self._sealed[0] if self._sealed else None)
+
+    def _drop(self, segment: Segment | None, on_dropped: Callable[[Segment], None]) -> bool:
+        if segment is None:
+            return False
+        self._sealed.remove(segment)
+        on_dropped(segment)
+        self._remove(segment)
+        return True
+
+    def _remove(self, segment: Segment) -> None:
+        self._used -= _cost(segment)
+        try:
+            segment.remove()
+        except StorageError as error:
+            log.warning("captures: %s", error)  # the next start finds it again
+
+    def _header(self, capture: AcceptedCapture, sampled: bool) -> SegmentHeader:
         settings = self._settings
-        if self._held < settings.buffer_size and self._held_bytes + request.size_bytes <= settings.buffer_bytes:
-            return
-        self._counters.add("captures_refused")
-        raise CaptureBufferFullError(
-            f"capture buffer full: {self._held} of {settings.buffer_size} requests and {self._held_bytes} of "
-            f"{settings.buffer_bytes} bytes wait for the disk, {request.size_bytes} more do not fit; "
-            "capture less often, or raise CaptureDataBufferSize or CaptureBufferMB"
+        return SegmentHeader(
+            capture.model_name, sampled, time.time_ns(), settings.origin, settings.prefix, settings.embed_limit
         )
 
-    def _write_until_stopped(self) -> None:
-        opened = False
-        while (batch := self._next_batch()) is not None:
-            try:
-                if not opened:
-                    self._disk.open()
-                    opened = True
-                self._store(batch)
-            except StorageError as error:
-                self._finish(batch, CaptureState.FAILURE)
-                log.warning("captures: %d not stored: %s", len(batch), error)
-            except Exception:  # a thread's top: one bad batch must not end capturing
-                self._finish(batch, CaptureState.FAILURE)
-                log.exception("captures: %d not stored", len(batch))
 
-    def _store(self, batch: list[AcceptedCapture]) -> None:
-        by_model = sorted(batch, key=lambda capture: capture.model_name)
-        for _, group in groupby(by_model, key=lambda capture: capture.model_name):
-            captures = list(group)
-            try:
-                self._disk.store(captures, self._dropped)
-            except StorageError as error:
-                self._finish(captures, CaptureState.FAILURE)
-                log.warning("captures: %d of %s not stored: %s", len(captures), captures[0].model_name, error)
-            else:
-                self._finish(captures, CaptureState.SUCCESS)
-
-    def _dropped(self, count: int) -> None:
-        self._counters.add("captures_dropped", count)
-        log.warning("captures: %d of the oldest dropped to stay within CaptureDiskMB", count)
-
-    def _finish(self, captures: list[AcceptedCapture], state: CaptureState) -> None:
-        """Give the captures their final state; those that have one already keep it."""
-        done = 0
-        with self._changed:
-            for capture in captures:
-                if self._states.get(capture.request.capture_id) is CaptureState.IN_PROGRESS:
-                    self._states[capture.request.capture_id] = state
-                    self._states.move_to_end(capture.request.capture_id)
-                    self._held -= 1
-                    self._held_bytes -= capture.request.size_bytes
-                    done += 1
-            while len(self._states) > REMEMBERED + self._held:
-                self._forget_oldest()
-        self._counters.add("captures_stored" if state is CaptureState.SUCCESS else "captures_failed", done)
-
-    def _forget_oldest(self) -> None:
-        oldest = next(key for key, state in self._states.items() if state is not CaptureState.IN_PROGRESS)
-        del self._states[oldest]
-
-    def _next_batch(self) -> list[AcceptedCapture] | None:
-        """Wait for the next push; None when stopped and empty."""
-        with self._changed:
-            while not self._stopping and not self._push_is_due():
-                self._changed.wait(self._seconds_to_push())
-            if not self._waiting:
-                return None
-            count = min(len(self._waiting), self._settings.batch_size)
-            return [self._waiting.popleft()[1] for _ in range(count)]
-
-    def _push_is_due(self) -> bool:
-        return len(self._waiting) >= self._settings.batch_size or self._seconds_to_push() <= 0
-
-    def _seconds_to_push(self) -> float:
-        if not self._waiting:
-            return self._settings.period  # a new capture notifies
-        return max(0.0, self._waiting[0][0] + self._settings.period - time.monotonic())
+def _cost(segment: Segment) -> int:
+    return max(segment.size_bytes, LEAST_BYTES * len(segment.ids))

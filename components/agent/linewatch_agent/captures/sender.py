@@ -1,0 +1,96 @@
+"""The thread that sends complete segments, oldest first, and tries again for as long as it takes."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from linewatch_common.backoff import Backoff
+from linewatch_common.errors import CorruptStateError, UnavailableError
+
+from linewatch_agent.captures.pushes import Destination, push_of
+from linewatch_agent.captures.segments import Segment
+from linewatch_agent.captures.spool import Spool
+
+log = logging.getLogger(__name__)
+
+# A hiccup is over in a second; after hours without a network, five minutes more do not matter.
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
+# Only a notification ends the wait for a segment; this is for one that was missed.
+IDLE_SECONDS = 60.0
+
+
+class Sender:
+    """Sends what `spool` holds to `destination`. `changed` guards the spool.
+
+    `on_delivered` is called without it, with the segment and how many of its captures arrived.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        destination: Destination,
+        changed: threading.Condition,
+        on_delivered: Callable[[Segment, int], None],
+    ) -> None:
+        self._spool = spool
+        self._destination = destination
+        self._changed = changed
+        self._on_delivered = on_delivered
+        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        self._failing = False
+        self._stopping = False
+        self._thread = threading.Thread(target=self._send_until_stopped, name="capture-sender", daemon=True)
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._thread.start()
+
+    def stop(self, seconds: float) -> None:
+        """Send what can be sent at once, for at most `seconds`."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(timeout=max(0.0, seconds))
+
+    def _send_until_stopped(self) -> None:
+        while True:
+            with self._changed:
+                segment = self._spool.next()
+                if segment is None:
+                    if self._stopping:
+                        return
+                    self._changed.wait(IDLE_SECONDS)
+                    continue
+            if not self._sent(segment):
+                with self._changed:
+                    self._spool.put_back()
+                    if self._changed.wait_for(lambda: self._stopping, self._backoff.pause()):
+                        return
+
+    def _sent(self, segment: Segment) -> bool:
+        """False when it is to be tried again."""
+        try:
+            content = segment.content()
+            self._destination.store(push_of(content, self._destination))
+        except CorruptStateError as error:
+            log.error("captures: %d lost: %s", len(segment.ids), error)  # noqa: TRY400 - the line says it all
+            self._on_delivered(segment, 0)
+            return True
+        except UnavailableError as error:
+            # Once for an outage, however many tries it lasts.
+            log.log(logging.DEBUG if self._failing else logging.WARNING, "captures wait: %s", error)
+            self._failing = True
+            return False
+        except Exception:  # a thread's top: a defect must not end sending, and must not lose the captures
+            log.exception("captures: %d wait", len(segment.ids))
+            return False
+        self._on_delivered(segment, len(content.captures))
+        self._went_well()
+        return True
+
+    def _went_well(self) -> None:
+        if self._failing:
+            log.info("captures are stored again")
+        self._failing = False
+        self._backoff.reset()

@@ -1,0 +1,53 @@
+"""Captured data, put together from the configuration."""
+
+from pathlib import Path
+
+from linewatch_agent.captures import Captures, CaptureSettings
+from linewatch_agent.captures.disk import CaptureDisk
+from linewatch_agent.captures.finished import FinishedCaptures
+from linewatch_agent.captures.lines import Origin
+from linewatch_agent.captures.segments import FileShelf, MemoryShelf
+from linewatch_agent.captures.spool import Spool, SpoolSettings
+from linewatch_agent.config import AgentConfig
+from linewatch_agent.counters import Counters
+
+MEGABYTE = 1_000_000
+DAY_SECONDS = 86_400.0
+
+
+def build_captures(config: AgentConfig, device: str, folder: Path, counters: Counters) -> Captures:
+    """`folder` is the work folder, where captured data and the spool lie by default."""
+    limit_bytes, limit_seconds = config.capture_disk_mb * MEGABYTE, config.capture_max_age_days * DAY_SECONDS
+    disk = CaptureDisk(
+        Path(config.capture_data_disk_path or folder / "capture"),
+        f"{config.folder_prefix}/{config.device_fleet_name}",
+        limit_bytes,
+        limit_seconds,
+        lambda count: counters.add("captures_dropped", count),
+    )
+    spool_settings = SpoolSettings(
+        origin=Origin(config.device_fleet_name, device),
+        prefix=config.folder_prefix,
+        embed_limit=config.capture_data_base64_embed_limit,
+        limit_bytes=limit_bytes,
+        limit_seconds=limit_seconds,
+    )
+    settings = CaptureSettings(
+        buffer_size=config.capture_data_buffer_size,
+        buffer_bytes=config.capture_buffer_mb * MEGABYTE,
+        batch_size=config.capture_data_batch_size,
+        period=config.capture_data_push_period_seconds,
+    )
+    spool_folder = _spool_folder(config, folder)
+    shelf = FileShelf(spool_folder) if config.capture_spool else MemoryShelf()
+    finished = FinishedCaptures(spool_folder / "finished" if config.capture_spool else None)
+    return Captures(Spool(shelf, spool_settings), finished, disk, settings, counters)
+
+
+def _spool_folder(config: AgentConfig, folder: Path) -> Path:
+    """Beside the captured data where a folder for that is given: the work folder may not be one for data."""
+    if config.capture_spool_path:
+        return Path(config.capture_spool_path)
+    if config.capture_data_destination == "Disk" and config.capture_data_disk_path:
+        return Path(config.capture_data_disk_path, ".linewatch-spool")
+    return folder / "capture-spool"
