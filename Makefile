@@ -21,10 +21,10 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/components/common
 GROUPS_LOCKED := dev build demo camera agent model inspector dashboard train bench peers model-build
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format build bench soak lock schemas clean
+.PHONY: help setup demo test check format build bench soak lock schemas recipes clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.uv: locks/build.txt
 	@command -v python3.11 >/dev/null 2>&1 || { echo "linewatch needs python3.11: on Debian 12 'apt-get install python3.11 python3.11-venv', on Ubuntu see docs/setup.md" >&2; exit 1; }
@@ -80,6 +80,9 @@ soak: $(VENV)/.dev ## kill every component at random moments, RUNS times each
 
 schemas: $(VENV)/.dev ## write docs/schemas/ and docs/asyncapi.json from the message classes
 	@$(PY) -m tools.schemas
+
+recipes: $(VENV)/.dev ## write the configuration classes' defaults into recipes/
+	@$(PY) -m tools.recipes
 
 lock: $(VENV)/.dev ## resolve every dependency group again into locks/
 	@for group in $(GROUPS_LOCKED); do echo "lock: $$group"; \
