@@ -1,0 +1,26 @@
+"""Models worth deploying, step by step: `python -m model_build COMMAND --help` explains each step."""
+
+import argparse
+import sys
+
+from linewatch_common.errors import LinewatchError
+
+from model_build.data.commands import add_commands as add_data_commands
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command: 0 when it did what was asked, 1 with the reason on stderr, 2 for a wrong command line."""
+    parser = argparse.ArgumentParser(prog="python -m model_build", description=__doc__)
+    commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
+    add_data_commands(commands)
+    options = parser.parse_args(arguments)
+    try:
+        options.command(options)
+    except LinewatchError as error:
+        print(f"{options.name}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
