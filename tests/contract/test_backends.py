@@ -1,32 +1,48 @@
 """What every runtime of the agent must do, on the same tiny models."""
 
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from linewatch_agent.backends.litert_backend import LiteRtBackend
 from linewatch_agent.backends.onnxruntime_backend import OnnxRuntimeBackend
 from linewatch_agent.backends.openvino_backend import OpenVinoBackend
 from linewatch_agent.backends.port import Backend, Net
 from linewatch_agent.errors import NothingThereError, NotLoadableError
 from linewatch_agent.tensors import Array, TensorSpec
+from linewatch_common.manifest import load_manifest
+from linewatch_vision.golden import read_golden
 
 from tests.unit.agent.support import MODELS
 
-BACKENDS: list[Callable[[], Backend]] = [lambda: OpenVinoBackend(1), lambda: OnnxRuntimeBackend(1)]
+BACKENDS: list[Callable[[], Backend]] = [
+    lambda: OpenVinoBackend(1),
+    lambda: OnnxRuntimeBackend(1),
+    lambda: LiteRtBackend(1),
+]
+ROOT = Path(__file__).parents[2]
+# The largest difference between two runtimes, as a share of an output's full scale.
+AGREEMENT = 0.001
+EXTRAS = {"onnxruntime": "onnxruntime", "litert": "ai_edge_litert"}
 
 
-@pytest.fixture(params=BACKENDS, ids=["openvino", "onnxruntime"])
+@pytest.fixture(params=BACKENDS, ids=["openvino", "onnxruntime", "litert"])
 def backend(request: pytest.FixtureRequest) -> Backend:
     made: Backend = request.param()
-    if made.name == "onnxruntime":
-        pytest.importorskip("onnxruntime", reason="the extra onnxruntime is not installed")
+    if made.name in EXTRAS:
+        pytest.importorskip(EXTRAS[made.name], reason=f"the extra {made.name} is not installed")
     return made
 
 
 def _loaded(backend: Backend, name: str) -> Net:
-    return backend.load(MODELS / f"{name}.onnx")
+    return backend.load(MODELS / f"{name}{_suffix(backend)}")
+
+
+def _suffix(backend: Backend) -> str:
+    return ".tflite" if backend.name == "litert" else ".onnx"
 
 
 def test_describes_names_types_and_shapes(backend: Backend) -> None:
@@ -85,9 +101,10 @@ def test_an_element_type_that_the_wire_cannot_carry_is_refused(backend: Backend)
 
 
 def test_rubbish_is_refused_in_one_line(backend: Backend, tmp_path: Path) -> None:
-    (tmp_path / "model.onnx").write_bytes(b"not a model" * 100)
-    with pytest.raises(NotLoadableError, match=r"^model\.onnx: .+ cannot load it: [^\n]+$"):
-        backend.load(tmp_path / "model.onnx")
+    path = tmp_path / f"model{_suffix(backend)}"
+    path.write_bytes(b"not a model" * 100)
+    with pytest.raises(NotLoadableError, match=r"^model\.(onnx|tflite): .+ cannot load it: [^\n]+$"):
+        backend.load(path)
 
 
 def test_a_file_that_vanished_is_said(backend: Backend, tmp_path: Path) -> None:
@@ -96,8 +113,28 @@ def test_a_file_that_vanished_is_said(backend: Backend, tmp_path: Path) -> None:
 
 
 def test_the_model_file_may_go_after_loading(backend: Backend, tmp_path: Path) -> None:
-    path = tmp_path / "model.onnx"
-    path.write_bytes((MODELS / "score.onnx").read_bytes())
+    path = tmp_path / f"model{_suffix(backend)}"
+    path.write_bytes((MODELS / f"score{_suffix(backend)}").read_bytes())
     net = backend.load(path)
     path.write_bytes(b"")
     assert net.predict({"picture": np.full((1, 4, 4, 3), 255, np.uint8)})["score"].item() == pytest.approx(1)
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for backend, module in ((OnnxRuntimeBackend(1), "onnxruntime"), (LiteRtBackend(1), "ai_edge_litert.interpreter")):
+        monkeypatch.setitem(sys.modules, module, None)
+        with pytest.raises(NotLoadableError, match=f"it is the extra '{backend.name}'"):
+            _loaded(backend, "score")
+
+
+@pytest.mark.parametrize("model", ["SurfaceClassifier", "SurfaceSegmenter"])
+def test_trained_models_answer_as_by_onnx_runtime(model: str) -> None:
+    pytest.importorskip("onnxruntime", reason="the extra onnxruntime is not installed")
+    folder = ROOT / "components/models" / model
+    manifest = load_manifest(folder)
+    nets = [made.load(folder / manifest.model) for made in (OpenVinoBackend(0), OnnxRuntimeBackend(0))]
+    for case in read_golden(folder, manifest):
+        ours, theirs = (net.predict(case.inputs) for net in nets)
+        for name, wanted in theirs.items():
+            scale = 255.0 if wanted.dtype == np.uint8 else 1.0
+            assert np.allclose(ours[name], wanted, rtol=0, atol=AGREEMENT * scale)
