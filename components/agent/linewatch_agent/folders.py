@@ -20,9 +20,10 @@ class Format(StrEnum):
 
     ONNX = "ONNX"
     IR = "OpenVINO IR"
+    TFLITE = "TensorFlow Lite"
 
 
-_BY_SUFFIX = {".onnx": Format.ONNX, ".xml": Format.IR}
+_BY_SUFFIX = {".onnx": Format.ONNX, ".xml": Format.IR, ".tflite": Format.TFLITE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def _bare(folder: Path) -> ModelSource:
         raise NotLoadableError(f"{folder}: holds several models ({_listed(artefacts)}); keep one to a folder")
     if not artefacts:
         raise NotLoadableError(
-            f"{folder}: no model in it; want a linewatch package (manifest.json), one .onnx, or one .xml with its .bin; "
+            f"{folder}: no model in it; want a linewatch package (manifest.json), one .onnx, one .xml with its .bin, or one .tflite; "
             f"found {_listed(names) or 'nothing'}"
         )
     path = folder / artefacts[0]
