@@ -29,6 +29,7 @@ from linewatch_agent.folders import Format
 from linewatch_agent.loading import ModelLoader
 from linewatch_agent.lookout.models import LookoutModels
 from linewatch_agent.lookout.servicer import LookoutServicer
+from linewatch_agent.metrics import Metrics, MetricsServer
 from linewatch_agent.original import read_original
 from linewatch_agent.packages import PackageStore
 from linewatch_agent.registry import ModelRegistry
@@ -58,10 +59,11 @@ def build_core(
     if not allowed:
         log.warning("AllowedRoots: none is set, so a client may load a model from any folder that this user can read")
     places = ModelRoots(folder, allowed)
-    plane = DataPlane(registry, captures, counters, places)
+    metrics = Metrics(counters, registry)
+    plane = DataPlane(registry, captures, counters, metrics, places)
     edge = AgentServer(partial(add_AgentServicer_to_server, WireServicer(plane)), listeners)
     lookout = _lookout_server(config, LookoutModels(registry, places, config.lookout_models))
-    return AgentCore(registry, captures, counters, (edge, *lookout))
+    return AgentCore(registry, captures, counters, (edge, *lookout, MetricsServer(metrics, config.metrics_port)))
 
 
 def _lookout_server(config: AgentConfig, models: LookoutModels) -> tuple[AgentServer, ...]:

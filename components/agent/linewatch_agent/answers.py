@@ -13,6 +13,8 @@ from linewatch_agent.status_codes import status_of
 
 log = logging.getLogger(__name__)
 
+# Under this key a failed call's trailing metadata names its log line.
+REQUEST_KEY = "linewatch-request"
 _numbers = itertools.count(1)
 Rpc = TypeVar("Rpc", bound=Callable[..., Any])
 
@@ -31,13 +33,13 @@ def answered(rpc: Rpc) -> Rpc:
         try:
             return rpc(self, request, context)
         except Exception as error:
-            status, message = status_of(error), str(error)
+            status, message, number = status_of(error), str(error), next(_numbers)
             if status is grpc.StatusCode.INTERNAL:
-                number = next(_numbers)
-                log.exception("%s: internal error %d", rpc.__name__, number)
-                message = f"internal error {number} in {rpc.__name__} ({type(error).__name__}); see the agent's log"
+                log.exception("request %d: %s: internal error", number, rpc.__name__)
+                message = f"internal error in {rpc.__name__} ({type(error).__name__}); see request {number} in the agent's log"
             else:
-                self.refusals.note(rpc.__name__, status.name, message)
+                self.refusals.note(number, rpc.__name__, status.name, message)
+        context.set_trailing_metadata(((REQUEST_KEY, str(number)),))
         context.abort(status, message)
         return None
 

@@ -30,6 +30,7 @@ class AgentConfig(Config, frozen=True, kw_only=True):
     unix_socket_group: str = ""
     lookout_socket: str = ""
     lookout_models: Annotated[dict[ComponentName, LookoutSources], Meta(max_length=64)] = {}  # noqa: RUF012 - likewise
+    metrics_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
     # Models.
     allowed_roots: Annotated[list[AbsolutePath], Meta(max_length=16)] = []  # noqa: RUF012 - msgspec copies mutable defaults
     memory_budget_mb: Megabytes = msgspec.field(default=1024, name="MemoryBudgetMB")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from linewatch_agent.captures import Captures
 from linewatch_agent.counters import Counters
+from linewatch_agent.metrics import MetricsServer
 from linewatch_agent.registry import ModelRegistry
 from linewatch_agent.server import AgentServer
 
@@ -15,10 +16,10 @@ class AgentCore:
     registry: ModelRegistry
     captures: Captures
     counters: Counters
-    servers: tuple[AgentServer, ...]
+    servers: tuple[AgentServer | MetricsServer, ...]
 
     def start(self) -> None:
-        """Serve. Raises ConfigError when a socket cannot be had."""
+        """Serve. Raises ConfigError when a socket or port cannot be had."""
         for server in self.servers:
             server.start()
         self.captures.start()

@@ -1,11 +1,14 @@
 """What the agent does for its clients, without any transport."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from linewatch_agent.backends.port import Net
 from linewatch_agent.captures import CaptureRequest, Captures, CaptureState
 from linewatch_agent.counters import Counters
 from linewatch_agent.errors import UnknownModelError
+from linewatch_agent.metrics import Metrics
 from linewatch_agent.registry import Entry, ModelRegistry
 from linewatch_agent.roots import ModelRoots
 from linewatch_agent.tensors import SentTensor, Tensors, TensorSpec, match_inputs
@@ -22,22 +25,34 @@ class Prediction:
 class DataPlane:
     """Safe for concurrent use."""
 
-    def __init__(self, registry: ModelRegistry, captures: Captures, counters: Counters, roots: ModelRoots) -> None:
+    def __init__(
+        self, registry: ModelRegistry, captures: Captures, counters: Counters, metrics: Metrics, roots: ModelRoots
+    ) -> None:
         self._registry = registry
         self._captures = captures
         self._counters = counters
+        self._metrics = metrics
         self._roots = roots
 
     def predict(self, name: str, sent: Sequence[SentTensor]) -> Prediction:
         """Run a model once. Raises UnknownModelError, BadRequestError."""
         try:
             net = self._registry.get(name).model.net
-            outputs = net.predict(match_inputs(sent, net.inputs))
+            with self._metrics.prediction():
+                outputs = self._timed(name, net, sent)
         except Exception:
             self._counters.add("predict_errors")
             raise
         self._counters.add("predictions")
         return Prediction(net.outputs, outputs)
+
+    def _timed(self, name: str, net: Net, sent: Sequence[SentTensor]) -> Tensors:
+        start = time.perf_counter()
+        inputs = match_inputs(sent, net.inputs)
+        ready = time.perf_counter()
+        outputs = net.predict(inputs)
+        self._metrics.predicted(name, ready - start, time.perf_counter() - ready)
+        return outputs
 
     def load(self, name: str, url: str) -> Entry:
         """Load the model in the folder `url` under `name`. Raises as ModelRoots.folder_of and ModelRegistry.load."""

@@ -28,6 +28,7 @@ OUR_KEYS = {
 # Ours alone, admitted in the same file.
 OWN_KEYS = {
     "linewatch_allowed_roots": "AllowedRoots",
+    "linewatch_metrics_port": "MetricsPort",
     "linewatch_lookout_socket": "LookoutSocket",
     "linewatch_lookout_models": "LookoutModels",
     "linewatch_memory_budget_mb": "MemoryBudgetMB",

@@ -21,8 +21,8 @@ class RefusalLog:
         self._lock = threading.Lock()
         self._kinds: dict[tuple[str, str], tuple[float, int]] = {}  # last line, refusals since
 
-    def note(self, call: str, status: str, message: str) -> None:
-        """A request was refused with `status`; both kinds are few, the message is the client's."""
+    def note(self, request: int, call: str, status: str, message: str) -> None:
+        """The request of that number was refused with `status`; calls and statuses are few, the message is the client's."""
         now = self._clock()
         with self._lock:
             last, since = self._kinds.get((call, status), (float("-inf"), 0))
@@ -31,4 +31,4 @@ class RefusalLog:
                 return
             self._kinds[call, status] = now, 0
         more = f" ({since} more before)" if since else ""
-        log.warning("%s refused: %s: %s%s", call, status, capped(message, 400), more)
+        log.warning("request %d: %s refused: %s: %s%s", request, call, status, capped(message, 400), more)

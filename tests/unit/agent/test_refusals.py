@@ -10,13 +10,13 @@ def test_the_first_of_a_kind_then_one_with_a_count(caplog: pytest.LogCaptureFixt
     now = 0.0
     refusals = RefusalLog(clock=lambda: now)
     with caplog.at_level(logging.WARNING):
-        for _ in range(100):
-            refusals.note("Predict", "NOT_FOUND", "no\nsuch")
-        refusals.note("LoadModel", "NOT_FOUND", "no")
+        for number in range(100):
+            refusals.note(number, "Predict", "NOT_FOUND", "no\nsuch")
+        refusals.note(100, "LoadModel", "NOT_FOUND", "no")
         now = PAUSE_SECONDS
-        refusals.note("Predict", "NOT_FOUND", "no")
+        refusals.note(101, "Predict", "NOT_FOUND", "no")
     assert [record.getMessage() for record in caplog.records] == [
-        "Predict refused: NOT_FOUND: no\\x0asuch",
-        "LoadModel refused: NOT_FOUND: no",
-        "Predict refused: NOT_FOUND: no (99 more before)",
+        "request 0: Predict refused: NOT_FOUND: no\\x0asuch",
+        "request 100: LoadModel refused: NOT_FOUND: no",
+        "request 101: Predict refused: NOT_FOUND: no (99 more before)",
     ]

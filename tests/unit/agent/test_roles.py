@@ -7,6 +7,7 @@ import pytest
 from linewatch_agent.__main__ import build_core
 from linewatch_agent.active import ActiveFile
 from linewatch_agent.config import AgentConfig
+from linewatch_agent.metrics import Metrics
 from linewatch_agent.packages import PackageStore
 from linewatch_agent.roles import REPLACED_SECONDS, Roles, RoleSettings
 from linewatch_agent.roots import ModelRoots
@@ -303,6 +304,8 @@ def test_a_client_cannot_drop_a_roles_model(bench: Bench, package: Path) -> None
     from linewatch_agent.errors import UnknownModelError
 
     bench.roles.answer(offer_of(package))
-    plane = DataPlane(bench.core.registry, bench.core.captures, bench.core.counters, ModelRoots(bench.work))
+    core = bench.core
+    metrics = Metrics(core.counters, core.registry)
+    plane = DataPlane(core.registry, core.captures, core.counters, metrics, ModelRoots(bench.work))
     with pytest.raises(UnknownModelError, match="serves the role 'classifier'"):
         plane.unload("Tiny-1-0-0")
