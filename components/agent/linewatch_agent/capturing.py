@@ -3,9 +3,11 @@
 from pathlib import Path
 
 from linewatch_agent.captures import Captures, CaptureSettings
+from linewatch_agent.captures.cloud import CloudDestination, DeviceCertificate, ObjectStore
 from linewatch_agent.captures.disk import CaptureDisk
 from linewatch_agent.captures.finished import FinishedCaptures
 from linewatch_agent.captures.lines import Origin
+from linewatch_agent.captures.periodic import PeriodicUpload
 from linewatch_agent.captures.segments import FileShelf, MemoryShelf
 from linewatch_agent.captures.spool import Spool, SpoolSettings
 from linewatch_agent.config import AgentConfig
@@ -41,7 +43,29 @@ def build_captures(config: AgentConfig, device: str, folder: Path, counters: Cou
     spool_folder = _spool_folder(config, folder)
     shelf = FileShelf(spool_folder) if config.capture_spool else MemoryShelf()
     finished = FinishedCaptures(spool_folder / "finished" if config.capture_spool else None)
-    return Captures(Spool(shelf, spool_settings), finished, disk, settings, counters)
+    spool = Spool(shelf, spool_settings)
+    if config.capture_data_destination == "Cloud":
+        return Captures(spool, finished, CloudDestination(_store(config)), settings, counters)
+    upload = None
+    if config.capture_data_periodic_upload:
+        period = config.capture_data_periodic_upload_period_seconds
+        upload = PeriodicUpload(disk, _store(config), period, counters)
+    return Captures(spool, finished, disk, settings, counters, upload=upload)
+
+
+def _store(config: AgentConfig) -> ObjectStore:
+    from linewatch_agent.captures.s3 import S3Store  # noqa: PLC0415 - boto3 takes a second and 30 MB of whoever needs it
+
+    certificate = None
+    if config.iot_credential_endpoint:
+        certificate = DeviceCertificate(
+            endpoint=config.iot_credential_endpoint,
+            ca_file=config.certificate_authority_file,
+            certificate_file=config.certificate_file,
+            key_file=config.private_key_file,
+            thing=config.iot_thing_name,
+        )
+    return S3Store(config.bucket_name, config.region, certificate)
 
 
 def _spool_folder(config: AgentConfig, folder: Path) -> Path:

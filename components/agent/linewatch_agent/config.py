@@ -13,6 +13,7 @@ from linewatch_agent.sockets import check_group, check_length
 # Never leaves the folder that it is put below.
 FOLDER_PREFIX_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$"
 NAME_63 = r"^[a-zA-Z0-9](-*_*[a-zA-Z0-9])*$"
+BUCKET_PATTERN = r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$"
 
 AbsolutePath = Annotated[str, Meta(pattern=r"^/")]
 # A model of Lookout's interface: its packages' folders, or "role:classifier" and "role:segmenter".
@@ -47,11 +48,26 @@ class AgentConfig(Config, frozen=True, kw_only=True):
     capture_data_batch_size: Annotated[int, Meta(ge=1, le=10_000)] = 10
     capture_data_push_period_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 4
     capture_data_base64_embed_limit: Annotated[int, Meta(ge=0, le=3072)] = 3072
+    capture_data_periodic_upload: bool = False
+    capture_data_periodic_upload_period_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 8
+    bucket_name: Annotated[str, Meta(pattern=BUCKET_PATTERN)] = ""
+    region: Annotated[str, Meta(pattern=r"^[a-z0-9-]*$", max_length=63)] = ""
     capture_buffer_mb: Megabytes = msgspec.field(default=128, name="CaptureBufferMB")
     capture_disk_mb: Megabytes = msgspec.field(default=1024, name="CaptureDiskMB")
     capture_max_age_days: Annotated[int, Meta(ge=1, le=3650)] = 30
     capture_spool: bool = True
     capture_spool_path: str = ""
+    # Credentials by a device certificate; without one, Greengrass's token exchange.
+    iot_credential_endpoint: Annotated[str, Meta(pattern=r"^(https://\S+)?$", max_length=1023)] = ""
+    iot_thing_name: Annotated[str, Meta(max_length=128)] = ""
+    certificate_authority_file: str = ""
+    certificate_file: str = ""
+    private_key_file: str = ""
+
+    @property
+    def sends_captures(self) -> bool:
+        """Whether captured data goes to S3, at once or later."""
+        return self.capture_data_destination == "Cloud" or self.capture_data_periodic_upload
 
 
 def validate(config: AgentConfig) -> None:
@@ -75,3 +91,13 @@ def validate(config: AgentConfig) -> None:
             check_group(config.unix_socket_group)
     if config.lookout_socket and config.lookout_socket == config.unix_socket_name:
         raise ConfigError("LookoutSocket: is the same as UnixSocketName; each interface needs a socket of its own")
+    _check_sending(config)
+
+
+def _check_sending(config: AgentConfig) -> None:
+    if not config.sends_captures:
+        return
+    if not config.bucket_name:
+        raise ConfigError("BucketName: is missing; captured data cannot be sent to S3 without it")
+    if config.iot_credential_endpoint and not (config.certificate_file and config.private_key_file):
+        raise ConfigError("CertificateFile: is missing, or PrivateKeyFile is; IotCredentialEndpoint needs both")

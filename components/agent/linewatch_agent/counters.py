@@ -12,6 +12,7 @@ class Counters:
         "predict_errors",
         "captures_taken",
         "captures_stored",
+        "captures_sent",
         "captures_failed",
         "captures_refused",
         "captures_dropped",

@@ -24,6 +24,15 @@ OUR_KEYS = {
     "sagemaker_edge_core_capture_data_batch_size": "CaptureDataBatchSize",
     "sagemaker_edge_core_capture_data_push_period_seconds": "CaptureDataPushPeriodSeconds",
     "sagemaker_edge_core_capture_data_base64_embed_limit": "CaptureDataBase64EmbedLimit",
+    "sagemaker_edge_core_capture_data_periodic_upload": "CaptureDataPeriodicUpload",
+    "sagemaker_edge_core_capture_data_periodic_upload_period_seconds": "CaptureDataPeriodicUploadPeriodSeconds",
+    "sagemaker_edge_core_region": "Region",
+    "sagemaker_edge_core_iot_thing_name": "IotThingName",
+    "sagemaker_edge_provider_s3_bucket_name": "BucketName",
+    "sagemaker_edge_provider_aws_iot_cred_endpoint": "IotCredentialEndpoint",
+    "sagemaker_edge_provider_aws_ca_cert_file": "CertificateAuthorityFile",
+    "sagemaker_edge_provider_aws_cert_file": "CertificateFile",
+    "sagemaker_edge_provider_aws_cert_pk_file": "PrivateKeyFile",
 }
 # Ours alone, admitted in the same file.
 OWN_KEYS = {
@@ -45,20 +54,11 @@ VERBOSE_KEY = "sagemaker_edge_log_verbose"
 # The original's keys that have nothing to do here: its registration, signatures of a service that has ended, its own libraries.
 WITHOUT_MEANING = frozenset(
     {
-        "sagemaker_edge_core_iot_thing_name",
-        "sagemaker_edge_core_region",
         "sagemaker_edge_core_root_certs_path",
         "sagemaker_edge_core_endpoint_override",
         "sagemaker_edge_core_core_config_path",
-        "sagemaker_edge_core_capture_data_periodic_upload",
-        "sagemaker_edge_core_capture_data_periodic_upload_period_seconds",
         "sagemaker_edge_provider_provider",
         "sagemaker_edge_provider_provider_path",
-        "sagemaker_edge_provider_aws_ca_cert_file",
-        "sagemaker_edge_provider_aws_cert_file",
-        "sagemaker_edge_provider_aws_cert_pk_file",
-        "sagemaker_edge_provider_aws_iot_cred_endpoint",
-        "sagemaker_edge_provider_s3_bucket_name",
         "sagemaker_edge_telemetry_libsystemd_path",
         "sagemaker_edge_db_module_path",
         "sagemaker_edge_local_data_root_path",

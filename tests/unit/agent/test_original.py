@@ -53,10 +53,40 @@ def test_known_keys_are_read(tmp_path: Path) -> None:
     )
 
 
+def test_keys_of_sending_to_s3(tmp_path: Path) -> None:
+    keys = {
+        "sagemaker_edge_core_capture_data_destination": "Cloud",
+        "sagemaker_edge_core_region": "eu-west-1",
+        "sagemaker_edge_core_iot_thing_name": "thing",
+        "sagemaker_edge_provider_s3_bucket_name": "sm-edge-bucket",
+        "sagemaker_edge_provider_aws_iot_cred_endpoint": "https://host/role-aliases/alias/credentials",
+        "sagemaker_edge_provider_aws_ca_cert_file": "/ca.pem",
+        "sagemaker_edge_provider_aws_cert_file": "/device.pem",
+        "sagemaker_edge_provider_aws_cert_pk_file": "/key.pem",
+    }
+    read = read_original(_file(tmp_path, keys))
+    assert read.warnings == ()
+    assert read.config == AgentConfig(
+        capture_data_destination="Cloud",
+        region="eu-west-1",
+        iot_thing_name="thing",
+        bucket_name="sm-edge-bucket",
+        iot_credential_endpoint="https://host/role-aliases/alias/credentials",
+        certificate_authority_file="/ca.pem",
+        certificate_file="/device.pem",
+        private_key_file="/key.pem",
+    )
+    del keys["sagemaker_edge_provider_aws_cert_pk_file"]
+    with pytest.raises(ConfigError, match="aws_cert_file: is missing, or"):
+        read_original(_file(tmp_path, keys))
+    with pytest.raises(ConfigError, match="s3_bucket_name: is missing"):
+        read_original(_file(tmp_path, {"sagemaker_edge_core_capture_data_periodic_upload": True}))
+
+
 def test_keys_that_do_nothing_are_named(tmp_path: Path) -> None:
-    keys = {"sagemaker_edge_core_region": "x", "sagemaker_edge_core_device_flet_name": "y", "nonsense": 1}
-    region, typo, nonsense = read_original(_file(tmp_path, keys)).warnings
-    assert "sagemaker_edge_core_region has no meaning" in region
+    keys = {"sagemaker_edge_core_root_certs_path": "x", "sagemaker_edge_core_device_flet_name": "y", "nonsense": 1}
+    certificates, typo, nonsense = read_original(_file(tmp_path, keys)).warnings
+    assert "sagemaker_edge_core_root_certs_path has no meaning" in certificates
     assert "did you mean sagemaker_edge_core_device_fleet_name?" in typo
     assert nonsense.endswith("unknown key 'nonsense' is ignored")
 

@@ -10,6 +10,7 @@ from linewatch_common.manifest import Manifest
 
 from linewatch_agent.captures.finished import REMEMBERED, FinishedCaptures
 from linewatch_agent.captures.lines import AcceptedCapture
+from linewatch_agent.captures.periodic import PeriodicUpload
 from linewatch_agent.captures.pushes import Destination
 from linewatch_agent.captures.request import CaptureRequest, CaptureState, Moment, check_request
 from linewatch_agent.captures.segments import Segment
@@ -76,12 +77,15 @@ class Captures:
         destination: Destination,
         settings: CaptureSettings,
         counters: Counters,
+        *,
+        upload: PeriodicUpload | None = None,
     ) -> None:
         self._spool = spool
         self._finished = finished
         self._destination = destination
         self._settings = settings
         self._counters = counters
+        self._upload = upload
         self._changed = threading.Condition()
         self._open = False
         self._pending: dict[str, int] = {}  # taken, neither delivered nor dropped; bytes
@@ -97,6 +101,8 @@ class Captures:
         """Begin to write."""
         self._keeper.start()
         self._sender.start()
+        if self._upload is not None:
+            self._upload.start()
 
     def stop(self) -> None:
         """Complete what grows, deliver what can be delivered at once, and end."""
@@ -107,6 +113,8 @@ class Captures:
         if self._keeper.is_alive():
             self._keeper.join(timeout=FLUSH_SECONDS)
         self._sender.stop(give_up - time.monotonic())
+        if self._upload is not None:
+            self._upload.stop()
 
     def take(self, request: CaptureRequest, manifest: Manifest | None) -> None:
         """Take `request`: on return it survives the end of this process (with the spool off: it is in memory).
