@@ -75,8 +75,9 @@ build: $(VENV)/.demo ## build every component for both architectures into greeng
 bench: $(VENV)/.dev .venv-bench/.installed .venv-peers/.installed ## measure the line, then the agent beside OpenVINO and other servers
 	@$(PY) -m tools.bench $(KEEP); line=$$?; $(PY) -m tools.agent_bench $(KEEP) && exit $$line
 
-soak: $(VENV)/.dev ## kill every component at random moments, RUNS times each
+soak: $(VENV)/.dev ## kill every component at random moments, RUNS times each; then captures under faults
 	@$(PY) -m tools.soak --runs $(RUNS)
+	@$(PY) -m tools.capture_soak
 
 schemas: $(VENV)/.dev ## write docs/schemas/ and docs/asyncapi.json from the message classes
 	@$(PY) -m tools.schemas
