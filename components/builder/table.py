@@ -60,7 +60,7 @@ ARTEFACTS = (
         "com.linewatch.EdgeAgent",
         "agent",
         "agent",
-        # Of linewatch_vision only the golden sets, which need no OpenCV.
+        # linewatch_vision without OpenCV: golden sets, and preparing a picture by numpy with the same bytes.
         ("linewatch_common", "linewatch_vision", "linewatch_agent_api", "linewatch_agent"),
         limit_mb=130,
         glibc=(("aarch64", "2.35"),),  # OpenVINO's aarch64 wheel: Ubuntu 22.04, Debian 12 or later

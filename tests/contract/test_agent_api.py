@@ -33,7 +33,7 @@ class ForeignClient:
         pool.Add(interface(generation))
         self._pool = pool
         unlimited = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
-        self._channel = grpc.insecure_channel(f"unix://{path}", options=[*unlimited, ("grpc.enable_http_proxy", 0)])
+        self.channel = grpc.insecure_channel(f"unix://{path}", options=[*unlimited, ("grpc.enable_http_proxy", 0)])
         self.has_handle = generation == 3
         self.text_names = generation == 1
 
@@ -42,7 +42,7 @@ class ForeignClient:
 
     def call(self, rpc: str, /, **fields: Any) -> Any:
         response = type(self.message(f"{rpc}Response"))
-        method = self._channel.unary_unary(
+        method = self.channel.unary_unary(
             f"/{PACKAGE}.Agent/{rpc}",
             request_serializer=lambda request: request.SerializeToString(),
             response_deserializer=response.FromString,
@@ -60,7 +60,7 @@ class ForeignClient:
         return self.message("Tensor", tensor_metadata=metadata, byte_data=array.tobytes())
 
     def close(self) -> None:
-        self._channel.close()
+        self.channel.close()
 
 
 class AgentProcess:
@@ -370,6 +370,26 @@ def test_every_refusal_has_its_documented_code_and_says_why(client: ForeignClien
         got, message = client.refusal(rpc, **fields)
         assert (got, part in message, "\n" in message) == (code, True, False), (rpc, fields, got, message)
         client.call("Predict", name="tiny", tensors=[client.message("Tensor", byte_data=PICTURE.tobytes())])
+
+
+def test_bytes_that_are_no_request_are_refused_and_leave_nothing(client: ForeignClient, agent: AgentProcess) -> None:
+    describe = client.channel.unary_unary(f"/{PACKAGE}.Agent/DescribeModel")
+
+    def send(count: int) -> None:
+        for _ in range(count):
+            with pytest.raises(grpc.RpcError) as caught:
+                describe(b"\xff\xff\xff", timeout=CALL_SECONDS)
+            assert caught.value.code() is grpc.StatusCode.INTERNAL
+            assert "no request of this interface" in caught.value.details()
+
+    send(200)
+    before = _resident_bytes(agent)
+    send(1000)
+    assert _resident_bytes(agent) - before < 8_000_000  # gRPC's own refusal takes 16 KB each and keeps it
+
+
+def _resident_bytes(agent: AgentProcess) -> int:
+    return int(Path(f"/proc/{agent.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_a_capture_id_is_taken_once(client: ForeignClient) -> None:

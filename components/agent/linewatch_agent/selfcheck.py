@@ -9,6 +9,7 @@ LATE_IMPORTS = (
     "grpc",
     "linewatch_agent_api.client",
     "linewatch_vision.golden",
+    "linewatch_vision.preparation",
     "numpy",
     "openvino",
 )

@@ -9,6 +9,7 @@ import grpc
 from linewatch_agent_api.channels import SERVER_OPTIONS, address_of
 from linewatch_common.errors import ConfigError
 
+from linewatch_agent.malformed import MalformedRequests
 from linewatch_agent.sockets import Listener, make_free, set_access
 
 log = logging.getLogger(__name__)
@@ -29,10 +30,8 @@ class AgentServer:
 
     def start(self) -> None:
         """Bind and serve. Raises ConfigError when a socket cannot be had."""
-        # gRPC answers a message that is no protobuf with INTERNAL; a traceback in our log for each would only fill the disk.
-        logging.getLogger("grpc._common").setLevel(logging.CRITICAL)
         pool = futures.ThreadPoolExecutor(WORKERS, thread_name_prefix="rpc")
-        server = grpc.server(pool, options=SERVER_OPTIONS)
+        server = grpc.server(pool, interceptors=(MalformedRequests(),), options=SERVER_OPTIONS)
         self._add_service(server)
         for listener in self._listeners:
             _bind(server, listener)

@@ -1,0 +1,1 @@
+"""Mutated requests against a running agent: `python -m tools.agent_fuzz`."""
