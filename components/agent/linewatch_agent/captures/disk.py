@@ -1,5 +1,6 @@
 """Captured files on disk, in the original's key layout, bounded in bytes and age: the oldest sampled-normal push goes first."""
 
+import itertools
 import json
 import logging
 import os
@@ -7,7 +8,7 @@ import re
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,15 +116,14 @@ class CaptureDisk:
 
     def _make_room(self, pushes: dict[Path, StoredPush], size_bytes: int) -> None:
         oldest = time.time() - self._limit_seconds
-        going = [push for push in pushes.values() if push.stored_at < oldest]
+        going = list(itertools.takewhile(lambda push: push.stored_at < oldest, pushes.values()))
         excess = self._used + size_bytes - sum(push.size_bytes for push in going) - self._limit_bytes
-        if excess > 0:
-            rest = [push for push in pushes.values() if push.stored_at >= oldest]
-            for push in sorted(rest, key=lambda push: not push.is_sampled()):
-                if excess <= 0:
-                    break
-                going.append(push)
-                excess -= push.size_bytes
+        younger = itertools.islice(pushes.values(), len(going), None)
+        for push in _least_first(younger) if excess > 0 else ():
+            going.append(push)
+            excess -= push.size_bytes
+            if excess <= 0:
+                break
         for push in going:
             self._on_dropped(count_lines(push.files[0]))
             self._forget(pushes, push)
@@ -132,6 +132,17 @@ class CaptureDisk:
         if pushes.pop(push.files[0], None) is not None:
             self._used -= push.size_bytes
             _remove(push.files)
+
+
+def _least_first(pushes: Iterable[StoredPush]) -> Iterator[StoredPush]:
+    """Sampled-normal pushes by age, then the others by age; looks into files only as far as it is asked."""
+    others = []
+    for push in pushes:
+        if push.is_sampled():
+            yield push
+        else:
+            others.append(push)
+    yield from others
 
 
 def _first_line_is_sampled(path: Path) -> bool:
