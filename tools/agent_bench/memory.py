@@ -1,6 +1,6 @@
 """How much memory the agent takes with both sample models, and by how much it grows over many predictions.
 
-`python -m tools.agent_bench.memory --predictions 200000` takes about half an hour; `make soak` runs fewer.
+`python -m tools.agent_bench.memory --predictions 200000` takes over half an hour.
 """
 
 import argparse
