@@ -6,6 +6,7 @@ import sys
 from linewatch_common.errors import LinewatchError
 
 from model_build.data.commands import add_commands as add_data_commands
+from model_build.evaluation.commands import add_commands as add_evaluation_commands
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -13,6 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m model_build", description=__doc__)
     commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
     add_data_commands(commands)
+    add_evaluation_commands(commands)
     options = parser.parse_args(arguments)
     try:
         options.command(options)

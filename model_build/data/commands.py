@@ -18,6 +18,8 @@ from model_build.data.splits import SPLITS_FILE, Wish, read_splits, split, write
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # argparse has no public name for it
+else:
+    Commands = Any
 
 T = TypeVar("T")
 _LAYOUTS = "\n".join(f"  {reader.name:20} {reader.layout}" for reader in READERS)
@@ -41,7 +43,7 @@ _REPORT = """Write data-report.json and contact sheets: counts, sizes, defect ar
 """
 
 
-def add_commands(commands: "Commands") -> None:
+def add_commands(commands: Commands) -> None:
     """Add both to the parser."""
     prepare = _command(commands, "prepare", "raw pictures to one checked form, with splits", _PREPARE)
     prepare.add_argument("source", type=Path, help="the folder with the raw data")
@@ -64,7 +66,7 @@ def add_commands(commands: "Commands") -> None:
     report.set_defaults(command=_report)
 
 
-def _command(commands: "Commands", name: str, line: str, text: str) -> argparse.ArgumentParser:
+def _command(commands: Commands, name: str, line: str, text: str) -> argparse.ArgumentParser:
     return commands.add_parser(name, help=line, description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
