@@ -17,9 +17,11 @@ import grpc
 from linewatch_agent_api import agent_pb2 as wire
 from linewatch_common.files import write_atomically
 
+from tools import report
 from tools.capture_rig import BUCKET, REGION, AgentProcess, Link, S3Server, TokenExchange, closing_all, wait_until
 
-RESULT = Path(__file__).resolve().parent.parent / "build" / "capture-soak.json"
+RESULT = report.ROOT / "build/capture-soak.json"
+BEGIN, END = "<!-- capture: written by `python -m tools.capture_soak --keep` -->", "<!-- end of capture -->"
 # Longest part of an outage cycle; the halves are equal.
 OUTAGE_SECONDS = 1.5
 DELIVERY_SECONDS = 300.0
@@ -167,12 +169,15 @@ def main() -> int:
     parser.add_argument("--captures", type=int, default=1000)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keep", action="store_true", help="renew the figures in docs/benchmarks.md")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lw-") as folder:
         figures = soak(arguments.captures, arguments.kills, arguments.seed, Path(folder))
     print(as_markdown(figures))
     RESULT.parent.mkdir(exist_ok=True)
     write_atomically(RESULT, (json.dumps(asdict(figures), indent=2) + "\n").encode(), mode=0o644)
+    if arguments.keep:
+        report.keep(BEGIN, END, f"{report.today()}, {report.machine()}.\n\n{as_markdown(figures)}")
     return 1 if figures.lost or figures.twice or figures.raw_missing else 0
 
 
