@@ -7,6 +7,7 @@ from linewatch_common.errors import LinewatchError
 
 from model_build.data.commands import add_commands as add_data_commands
 from model_build.evaluation.commands import add_commands as add_evaluation_commands
+from model_build.packaging.commands import add_commands as add_packaging_commands
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -15,6 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
     add_data_commands(commands)
     add_evaluation_commands(commands)
+    add_packaging_commands(commands)
     options = parser.parse_args(arguments)
     try:
         options.command(options)

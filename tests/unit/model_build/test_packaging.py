@@ -1,0 +1,176 @@
+"""Signed packages: the same digest from the same inputs, a retry that reuses, and one clear line for each refusal."""
+
+import base64
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import awscrt.crypto
+import pytest
+from cryptography.hazmat.primitives import serialization
+from linewatch_common.errors import PackageError
+
+from model_build.__main__ import main
+from model_build.packaging.envelope import SIGNATURE_FILE, encoded, verify
+from model_build.packaging.keys import read_private, read_trusted
+
+SAMPLE = Path(__file__).parents[3] / "components" / "models" / "SurfaceClassifier"
+AT = "2026-11-22T10:00:00Z"
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "source"
+    shutil.copytree(SAMPLE, folder)
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    del manifest["files"]
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"name": "Part", "version": "1.2.0"}))
+    return folder
+
+
+@pytest.fixture(params=["p256", "ed25519"])
+def key(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    assert main(["key", str(tmp_path / "key.pem"), "--kind", request.param]) == 0
+    return tmp_path / "key.pem"
+
+
+def packaged(source: Path, out: Path, key: Path) -> int:
+    return main(["package", str(source), str(out), "--key", str(key), "--approver", "anna", "--approved-at", AT])
+
+
+def trusted(key: Path) -> list[str]:
+    return ["--trust", f"{key}.pub"]
+
+
+def test_a_signed_package_is_verified_and_a_retry_reuses_it(
+    source: Path, key: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert packaged(source, out, key) == 0
+    first = capsys.readouterr().out
+    place = out / "Part-1-2-0"
+    envelope = (place / SIGNATURE_FILE).read_bytes()
+    assert packaged(source, out, key) == 0
+    assert capsys.readouterr().out == first
+    assert (place / SIGNATURE_FILE).read_bytes() == envelope
+    assert packaged(source, tmp_path / "other", key) == 0
+    assert first.split()[1:] == capsys.readouterr().out.split()[1:]  # the digest does not depend on place or time
+    assert main(["verify", str(place), *trusted(key), "--name", "Part", "--not-before", "1.2.0"]) == 0
+    assert "approved by anna at 2026-11-22T10:00:00Z" in capsys.readouterr().out
+
+
+def test_what_a_device_has_already_can_check_the_signature(source: Path, tmp_path: Path) -> None:
+    """awscrt is in every component's artefact, with ECDSA over P-256: no dependency is needed there."""
+    key, out = tmp_path / "key.pem", tmp_path / "out"
+    assert main(["key", str(key)]) == 0
+    assert packaged(source, out, key) == 0
+    envelope = json.loads((out / "Part-1-2-0" / SIGNATURE_FILE).read_bytes())
+    public = next(iter(read_trusted([tmp_path / "key.pem.pub"]).values()))
+    der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    digest = hashlib.sha256(encoded(base64.b64decode(envelope["payload"]))).digest()
+    value = base64.b64decode(envelope["signatures"][0]["sig"])
+    device = awscrt.crypto.EC.new_key_from_der_data(der)
+    assert device.verify(digest, value)
+    assert not device.verify(hashlib.sha256(b"other").digest(), value)
+
+
+def extra_file(place: Path) -> None:
+    (place / "package" / "evil.py").write_text("x")
+
+
+def changed_weights(place: Path) -> None:
+    with (place / "package" / "model.onnx").open("ab") as file:
+        file.write(b"x")
+
+
+def symlink(place: Path) -> None:
+    (place / "package" / "link").symlink_to("/etc/passwd")
+
+
+def changed_manifest(place: Path) -> None:
+    path = place / "package" / "manifest.json"
+    path.write_text(path.read_text().replace('"Part"', '"Park"'))
+
+
+def forged_payload(place: Path) -> None:
+    envelope = json.loads((place / SIGNATURE_FILE).read_bytes())
+    payload = base64.b64decode(envelope["payload"]).replace(b"anna", b"evil")
+    envelope["payload"] = base64.b64encode(payload).decode()
+    (place / SIGNATURE_FILE).write_text(json.dumps(envelope))
+
+
+def no_envelope(place: Path) -> None:
+    (place / SIGNATURE_FILE).write_text("[]")
+
+
+REFUSED: list[tuple[Callable[[Path], None], str]] = [
+    (extra_file, "'evil.py' is not in the manifest"),
+    (changed_weights, "'model.onnx' was changed"),
+    (symlink, "is a symbolic link"),
+    (changed_manifest, "is not the one that was approved"),
+    (forged_payload, "the signature is wrong"),
+    (no_envelope, "not an envelope"),
+]
+
+
+def test_a_tampered_package_is_refused_in_one_line(
+    source: Path, key: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert packaged(source, tmp_path / "out", key) == 0
+    for spoil, line in REFUSED:
+        place = tmp_path / spoil.__name__
+        shutil.copytree(tmp_path / "out" / "Part-1-2-0", place)
+        spoil(place)
+        capsys.readouterr()
+        assert main(["verify", str(place), *trusted(key)]) == 1
+        said = capsys.readouterr().err.splitlines()
+        assert len(said) == 1
+        assert line in said[0]
+
+
+def test_an_unknown_key_a_wrong_name_and_an_older_version_are_refused(source: Path, key: Path, tmp_path: Path) -> None:
+    assert packaged(source, tmp_path / "out", key) == 0
+    place, known = tmp_path / "out" / "Part-1-2-0", read_trusted([Path(f"{key}.pub")])
+    with pytest.raises(PackageError, match="signed by unknown key"):
+        verify(place, {})
+    with pytest.raises(PackageError, match="holds Part, expected Other"):
+        verify(place, known, name="Other")
+    with pytest.raises(PackageError, match=r"version 1\.2\.0 is older than 1\.10\.0"):
+        verify(place, known, not_before="1.10.0")
+    assert read_private(key)
+    key.chmod(0o644)
+    assert packaged(source, tmp_path / "out", key) == 1
+
+
+def with_field(source: Path, **fields: object) -> None:
+    path = source / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | fields))
+
+
+def test_a_bad_source_is_refused_and_nothing_is_written(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key, out = tmp_path / "key.pem", tmp_path / "out"
+    assert main(["key", str(key), "--kind", "ed25519"]) == 0
+    assert packaged(source, out, key) == 0
+    bad: list[tuple[Callable[[Path], object], str]] = [
+        (lambda place: (place / "notes.txt").write_text("x"), "'notes.txt' is extra"),
+        (lambda place: (place / "link").symlink_to("model.onnx"), "'link' is a symbolic link"),
+        (lambda place: with_field(place, model="../model.onnx"), "'model.onnx' is extra"),
+        (lambda place: with_field(place, version="1.1.9"), "1.1.9 is older than the stored 1.2.0"),
+        (lambda place: (place / "golden" / "golden.npz").write_bytes(b"x"), "golden"),
+        (lambda place: with_field(place, metrics={"image_ap": 0.1}), "published with other content"),
+        (lambda place: (place / "manifest.json").unlink(), "No such file"),
+    ]
+    for number, (spoil, line) in enumerate(bad):
+        place = tmp_path / f"bad{number}"
+        shutil.copytree(source, place)
+        spoil(place)
+        capsys.readouterr()
+        assert packaged(place, out, key) == 1
+        said = capsys.readouterr().err.splitlines()
+        assert len(said) == 1
+        assert line in said[0]
+        assert [path.name for path in out.iterdir()] == ["Part-1-2-0"]
