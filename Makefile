@@ -75,9 +75,10 @@ build: $(VENV)/.demo ## build every component for both architectures into greeng
 bench: $(VENV)/.dev .venv-bench/.installed .venv-peers/.installed ## measure the line, then the agent beside OpenVINO and other servers
 	@$(PY) -m tools.bench $(KEEP); line=$$?; $(PY) -m tools.agent_bench $(KEEP) && exit $$line
 
-soak: $(VENV)/.dev ## kill every component at random moments, RUNS times each; then captures under faults
+soak: $(VENV)/.dev ## kill every component at random moments, RUNS times each; then captures under faults, mutated requests
 	@$(PY) -m tools.soak --runs $(RUNS)
 	@$(PY) -m tools.capture_soak
+	@$(PY) -m tools.agent_fuzz
 
 schemas: $(VENV)/.dev ## write docs/schemas/ and docs/asyncapi.json from the message classes
 	@$(PY) -m tools.schemas
