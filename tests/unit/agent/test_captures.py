@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import re
 import threading
 import time
@@ -24,6 +25,7 @@ from linewatch_agent.captures import (
 from linewatch_agent.captures.disk import CaptureDisk
 from linewatch_agent.captures.finished import FinishedCaptures
 from linewatch_agent.captures.importance import is_sampled_normal
+from linewatch_agent.captures.intake import UNSYNCED_SECONDS
 from linewatch_agent.captures.lines import AcceptedCapture, Origin
 from linewatch_agent.captures.pushes import Push, push_of
 from linewatch_agent.captures.request import Moment
@@ -312,8 +314,6 @@ def test_a_restart_forgets_nothing_and_sends_nothing_twice(tmp_path: Path) -> No
 @contextmanager
 def _release_lock(bench: Bench) -> Iterator[None]:
     """As the end of the process does."""
-    import os
-
     os.close(bench.spool._shelf._lock)  # type: ignore[attr-defined]  # the file shelf's
     yield
 
@@ -438,3 +438,28 @@ def test_ids_are_remembered_within_a_bound(tmp_path: Path, monkeypatch: pytest.M
     again.open()
     assert [again.get(f"c{number}") for number in (16, 17, 19)] == [None, CaptureState.SUCCESS, CaptureState.SUCCESS]
     assert len((tmp_path / "finished").read_text().splitlines()) <= 6
+
+
+def test_nothing_is_taken_while_older_captures_are_unsynced_for_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync, go, syncing = os.fsync, threading.Event(), threading.Event()
+
+    def slow(fd: int) -> None:
+        syncing.set()
+        go.wait(20)
+        sync(fd)
+
+    with _bench(tmp_path, period=1000) as bench:
+        wait_until(lambda: bench.captures._open)
+        monkeypatch.setattr(os, "fsync", slow)
+        bench.take("a")
+        assert syncing.wait(10)
+        wait_until(lambda: time.monotonic() - bench.captures._unsynced_since > UNSYNCED_SECONDS)
+        taking = threading.Thread(target=bench.take, args=("b",))
+        taking.start()
+        taking.join(0.2)
+        assert taking.is_alive()
+        go.set()
+        taking.join(10)
+        assert bench.captures.state_of("b") is CaptureState.IN_PROGRESS

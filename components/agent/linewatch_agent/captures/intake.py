@@ -243,16 +243,13 @@ class Captures:
             began, taken = time.monotonic(), self._taken
             if due:
                 sealed, self._growing = self._growing, _Held()
-        try:
-            for segment in segments:
-                segment.sync()
-        except StorageError as error:
-            log.warning("captures: %s", error)
+        synced = _synced(segments)
         if due:
             for segment in segments:
                 segment.close()
         with self._changed:
-            self._unsynced_since = began if self._taken > taken else 0.0
+            if synced:
+                self._unsynced_since = began if self._taken > taken else 0.0
             if due:
                 self._spool.seal(segments)
                 if self._spool.durable:
@@ -293,3 +290,13 @@ class Captures:
     def _release(self, count: int, size_bytes: int) -> None:
         self._held.count -= count
         self._held.size_bytes -= size_bytes
+
+
+def _synced(segments: list[Segment]) -> bool:
+    try:
+        for segment in segments:
+            segment.sync()
+    except StorageError as error:
+        log.warning("captures: %s", error)
+        return False
+    return True
