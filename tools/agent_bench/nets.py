@@ -15,13 +15,11 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-SIDE = 224
+from tools.agent_bench.shapes import DEVIATION, MEAN, SIDE
+
 OPSET = 17
 SEED = 20_240_426
 CALIBRATION_PICTURES = 8
-# ImageNet's mean and standard deviation of red, green and blue, for bytes.
-MEAN = (123.675, 116.28, 103.53)
-DEVIATION = (58.395, 57.12, 57.375)
 
 
 class Graph:

@@ -11,11 +11,8 @@ from linewatch_common.errors import LinewatchError
 from tools.agent_bench import figures as f
 from tools.agent_bench import paths, servers
 from tools.agent_bench.paths import BySharedMemory, Prediction
+from tools.agent_bench.shapes import DEVIATION, MEAN, NETS, SIDE
 
-# As the nets were made with.
-SIDE = 224
-MEAN = (123.675, 116.28, 103.53)
-DEVIATION = (58.395, 57.12, 57.375)
 # Ways that are given the same picture answer the same, but for the rounding of INT8 and of a mask's bytes.
 TOLERANCE = 0.02
 
@@ -31,7 +28,7 @@ def in_process(models: Path) -> dict[str, Prediction]:
     """The same models without a server: what everything is compared with."""
     core = paths.started_core()
     picture, tensor = pictures()
-    files = {name: models / name / "model.onnx" for name in ("r18", "unet", "r18-uint8", "unet-uint8")}
+    files = {name: models / name / "model.onnx" for name in NETS}
     ways = {
         f.R18: paths.in_process(core, files["r18"], tensor),
         f.UNET: paths.in_process(core, files["unet"], tensor),
@@ -71,7 +68,7 @@ def _agent(held: ExitStack, folder: Path, models: Path, threads: int) -> str:
     """Start an agent with every net loaded; its socket."""
     server = held.enter_context(servers.agent(folder, threads))
     client = held.enter_context(AgentClient(server.address))
-    for name in ("r18", "unet", "r18-uint8", "unet-uint8"):
+    for name in NETS:
         client.load(name, models / name)
     return server.address
 
