@@ -13,7 +13,7 @@ from model_build.packaging.commands import add_commands as add_packaging_command
 def main(arguments: list[str] | None = None) -> int:
     """Run one command: 0 when it did what was asked, 1 with the reason on stderr, 2 for a wrong command line."""
     parser = argparse.ArgumentParser(prog="python -m model_build", description=__doc__)
-    commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="step", required=True, metavar="COMMAND")
     add_data_commands(commands)
     add_evaluation_commands(commands)
     add_packaging_commands(commands)
@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options.command(options)
     except LinewatchError as error:
-        print(f"{options.name}: {error}", file=sys.stderr)
+        print(f"{options.step}: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -44,12 +44,16 @@ FREE_BYTES = 256 * 1024 * 1024  # kept free on the disk: others work there too
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a person decides. `bad`: refuse the whole set for one bad picture, or leave it out and list it."""
+    """What a person decides. `bad`: refuse the whole set for one bad picture, or leave it out and list it.
+
+    `free_bytes` stay free on the disk.
+    """
 
     layout: str
     bad: Literal["refuse", "leave-out"] = "refuse"
     region: Region | None = None
     ignore: Path | None = None
+    free_bytes: int = FREE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,9 +252,9 @@ class Preparer:
     def _room(self, size: int) -> None:
         place = self._target.parent
         stat = os.statvfs(place if place.is_dir() else Path())
-        if stat.f_bavail * stat.f_frsize < FREE_BYTES + 2 * size:
+        if stat.f_bavail * stat.f_frsize < self._settings.free_bytes + 2 * size:
             raise StorageError(
-                f"{place}: less than {FREE_BYTES} bytes are free; what is done is kept, make room and run again"
+                f"{place}: less than {self._settings.free_bytes} bytes are free; what is done is kept, make room and run again"
             )
 
 

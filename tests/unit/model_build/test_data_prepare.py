@@ -11,7 +11,6 @@ from linewatch_common.errors import InputError, StorageError
 from linewatch_common.manifest import Region
 
 from model_build.__main__ import main
-from model_build.data import prepare
 from model_build.data.prepare import Preparer, Settings, listed
 from model_build.data.prepared import PreparedSet, mask_name, picture_name
 from model_build.data.readers import reader_for
@@ -143,12 +142,12 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(tmp_path: Path) -> None:
     assert not partial.exists()
 
 
-def test_a_full_disk_is_one_line_and_what_is_done_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_one_line_and_what_is_done_is_kept(tmp_path: Path) -> None:
     raw = reference(tmp_path / "raw")
-    monkeypatch.setattr(prepare, "FREE_BYTES", 1 << 60)
     with pytest.raises(StorageError, match="make room and run again"):
-        prepared(raw, tmp_path / "out")
+        prepared(raw, tmp_path / "out", Settings("any", free_bytes=1 << 60))
     assert not (tmp_path / "out").exists()
+    assert len(prepared(raw, tmp_path / "out").entries) == 14
 
 
 def test_a_changed_file_is_refused_when_read(tmp_path: Path) -> None:

@@ -124,9 +124,10 @@ def test_a_tampered_package_is_refused_in_one_line(
         shutil.copytree(tmp_path / "out" / "Part-1-2-0", place)
         spoil(place)
         capsys.readouterr()
-        assert main(["verify", str(place), *trusted(key)]) == 1
+        assert main(["verify", str(place), *trusted(key), "--name", "Part"]) == 1
         said = capsys.readouterr().err.splitlines()
         assert len(said) == 1
+        assert said[0].startswith("verify: ")
         assert line in said[0]
 
 
