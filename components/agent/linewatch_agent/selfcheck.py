@@ -7,6 +7,7 @@ LATE_IMPORTS = (
     "awsiot.greengrasscoreipc.clientv2",
     "boto3",
     "grpc",
+    "linewatch_agent.captures.s3",
     "linewatch_agent_api.client",
     "linewatch_vision.golden",
     "linewatch_vision.preparation",
