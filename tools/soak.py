@@ -6,26 +6,22 @@ must have exactly one outcome, what nobody could judge must be `missed` and alar
 """
 
 import argparse
-import json
-import math
 import random
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
 
 from linewatch_common.errors import LinewatchError
-from linewatch_common.files import write_atomically
 from linewatch_common.messages import Alert, decode
 from linewatch_common.messages.alerts import AlertKind, AlertState
 
+from tools import report
 from tools.line import COMPONENTS, Inspected, Line, LineSettings, build
 from tools.line.line import ROOT, STATION
 
 STATE = ROOT / "build/soak"
-PAGE = ROOT / "docs/benchmarks.md"
 BEGIN = "<!-- soak: written by `make soak` -->"
 END = "<!-- end of soak -->"
 FRAMES = 200
@@ -34,6 +30,7 @@ BACK_SECONDS = 5.0
 TAIL_SECONDS = BACK_SECONDS + 1
 # The line's end after the last frame: a killed component's restart, deadlines, the ledger's batch.
 SETTLE_SECONDS = 60.0
+NEVER = 1e9
 JUDGED = {"pass", "fail", "review"}
 
 
@@ -93,7 +90,7 @@ def one_run(component: str, seed: int, fps: float) -> Run:
 
 
 def _seconds_until_judging(line: Line, killed: float) -> float:
-    """Seconds from the kill until a frame that was captured after it is judged; infinite when that never happens."""
+    """Seconds from the kill until a frame that was captured after it is judged; NEVER when it is not."""
     captured = line.records.captured()
 
     def judged_again() -> bool:
@@ -102,7 +99,7 @@ def _seconds_until_judging(line: Line, killed: float) -> float:
     while not judged_again():
         line.check_core()
         if time.monotonic() - killed > SETTLE_SECONDS:
-            return math.inf
+            return NEVER
         time.sleep(0.05)
     return round(time.monotonic() - killed, 2)
 
@@ -114,7 +111,7 @@ def _contradictions(rows: list[Inspected], outcomes: dict[str, int], alarms: Ala
     if outcomes.get("missed") and not alarms.raised(AlertKind.FRAMES_MISSED):
         problems.append(f"{outcomes['missed']} frames missed without an alert")
     if back > BACK_SECONDS:
-        problems.append(f"judging again only after {back} s" if back < math.inf else "never judging again")
+        problems.append(f"judging again only after {back} s" if back < NEVER else "never judging again")
     return problems
 
 
@@ -133,12 +130,6 @@ def as_markdown(runs: list[Run]) -> str:
             wrong = sum(len(run.problems) for run in of)
             lines.append(f"| {component} | {len(of)} | {frames} | {missed} | {late} | {worst} | {wrong} |")
     return "\n".join(lines)
-
-
-def _keep(runs: list[Run], date: str) -> None:
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    write_atomically(PAGE, f"{before}{BEGIN}\n\n{date}.\n\n{as_markdown(runs)}\n\n{END}{after}".encode(), mode=0o644)
 
 
 def main() -> int:
@@ -161,9 +152,9 @@ def main() -> int:
         print(f"soak: {error}", file=sys.stderr)
         return 1
     print(as_markdown(runs))
-    _write_json(runs)
+    report.merge({"soak": [asdict(run) for run in runs]})
     if arguments.keep:
-        _keep(runs, time.strftime("%Y-%m-%d", time.gmtime()))
+        report.keep(BEGIN, END, f"{report.today()}, {report.machine()}.\n\n{as_markdown(runs)}")
     return 1 if any(run.problems for run in runs) else 0
 
 
@@ -186,14 +177,6 @@ def _all_runs(arguments: argparse.Namespace) -> Iterator[Run]:
             flush=True,
         )
         yield run
-
-
-def _write_json(runs: list[Run]) -> None:
-    path = ROOT / "build/soak.json"
-    path.parent.mkdir(exist_ok=True)
-    rows = [{"component": r.component, "seed": r.seed, "killed_at_frame": r.killed_at_frame, "outcomes": r.outcomes,
-             "back_seconds": r.back_seconds, "problems": r.problems} for r in runs]  # fmt: skip
-    write_atomically(Path(path), (json.dumps(rows, indent=2) + "\n").encode(), mode=0o644)
 
 
 if __name__ == "__main__":
