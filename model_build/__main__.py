@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from linewatch_common.errors import LinewatchError
+from tqdm import tqdm
 
 from model_build.data.commands import add_commands as add_data_commands
 from model_build.evaluation.commands import add_commands as add_evaluation_commands
@@ -21,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options.command(options)
     except LinewatchError as error:
-        print(f"{options.step}: {error}", file=sys.stderr)
+        tqdm.write(f"{options.step}: {error}", file=sys.stderr)  # on a line of its own, whatever bar is drawn
         return 1
     return 0
 
