@@ -11,13 +11,14 @@ from linewatch_common.ring.layout import MAX_TEXT_BYTES
 from linewatch_camera.cursors import pack_cursor, unpack_cursor
 from linewatch_camera.decoding import decode_picture, most_file_bytes
 from linewatch_camera.sources.port import Picture, SourceEnded, SourceFailure
+from linewatch_camera.sources.waiting import WaitingSource
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 # Without waiting for a writer when somebody has put a pipe among the pictures.
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-class FolderSource:
+class FolderSource(WaitingSource):
     """A `Source` of the picture files directly in `folder`; the part id is the file's name without its suffix.
 
     The list is made at the first picture and again before each round of a loop; files that come meanwhile wait for that.
@@ -35,21 +36,6 @@ class FolderSource:
     def name(self) -> str:
         """See Source."""
         return f"folder {self._folder}"
-
-    @property
-    def live(self) -> bool:
-        """See Source."""
-        return False
-
-    @property
-    def discarded(self) -> int:
-        """See Source."""
-        return 0
-
-    @property
-    def reconnects(self) -> int:
-        """See Source."""
-        return 0
 
     def start(self, cursor: int) -> None:
         """See Source."""

@@ -11,9 +11,10 @@ from linewatch_camera.sources.capture_port import VideoCapture
 from linewatch_camera.sources.folder import part_id_of
 from linewatch_camera.sources.opencv import open_file, retrieved
 from linewatch_camera.sources.port import Picture, SourceEnded, SourceFailure
+from linewatch_camera.sources.waiting import WaitingSource
 
 
-class VideoFileSource:
+class VideoFileSource(WaitingSource):
     """A `Source` of a video file; the part id is the file's name and the frame's number."""
 
     def __init__(self, path: str, *, loop: bool, slot_bytes: int) -> None:
@@ -28,21 +29,6 @@ class VideoFileSource:
     def name(self) -> str:
         """See Source."""
         return f"video {self._path}"
-
-    @property
-    def live(self) -> bool:
-        """See Source."""
-        return False
-
-    @property
-    def discarded(self) -> int:
-        """See Source."""
-        return 0
-
-    @property
-    def reconnects(self) -> int:
-        """See Source."""
-        return 0
 
     def start(self, cursor: int) -> None:
         """See Source."""
