@@ -69,7 +69,7 @@ def mask_png(mask: Mask, transform: Transform, max_side: int) -> bytes:
     zoom = min(1.0, max_side / max(transform.frame_width, transform.frame_height))
     width, height = (max(1, round(side * zoom)) for side in (transform.frame_width, transform.frame_height))
     canvas = np.zeros((height, width), np.uint8)
-    x0, x1, y0, y1 = _content_cells(grey.shape, transform)
+    x0, x1, y0, y1 = content_cells(grey.shape, transform)
     region = transform.region
     left, top = min(width - 1, int(region.x * zoom)), min(height - 1, int(region.y * zoom))
     right = min(width, max(left + 1, round((region.x + region.width) * zoom)))
@@ -97,7 +97,7 @@ def _cut(pixel: float, likely: NDArray[Any]) -> float:
     return max(1, math.ceil(pixel * 255 - 1e-9)) if likely.dtype == np.uint8 else pixel
 
 
-def _content_cells(shape: tuple[int, ...], transform: Transform) -> tuple[int, int, int, int]:
+def content_cells(shape: tuple[int, ...], transform: Transform) -> tuple[int, int, int, int]:
     """Columns and rows of the mask that hold the picture: x0, x1, y0, y1. A cell that is half padding still counts."""
     per_x, per_y = shape[1] / transform.input_width, shape[0] / transform.input_height
     content = transform.content
@@ -108,7 +108,7 @@ def _content_cells(shape: tuple[int, ...], transform: Transform) -> tuple[int, i
 
 
 def _blank_padding(found: NDArray[np.uint8], transform: Transform) -> None:
-    x0, x1, y0, y1 = _content_cells(found.shape, transform)
+    x0, x1, y0, y1 = content_cells(found.shape, transform)
     found[:y0], found[y1:], found[:, :x0], found[:, x1:] = 0, 0, 0, 0
 
 
