@@ -7,7 +7,7 @@ from linewatch_common.messages import Message, examples
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One topic, `{station}` standing for the configured station."""
+    """One topic; `{station}` stands for the configured station, `{thing}` for the device's thing name."""
 
     name: str
     address: str
@@ -53,5 +53,12 @@ CHANNELS = (
         "the component that carried a command out",
         "One answer for each command, with its command_id.",
         examples.COMMAND_RESULTS,
+    ),
+    Channel(
+        "fleet-health",
+        "linewatch/fleet/{thing}/health",
+        "Inspector",
+        "To AWS IoT Core, each minute: how the device does. Not a local topic.",
+        examples.FLEET,
     ),
 )

@@ -22,6 +22,10 @@ from tools.channels import CHANNELS, Channel
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN = "<!-- topics: written by `make schemas` -->"
 END = "<!-- end of topics -->"
+PARAMETERS = {
+    "station": {"description": "The configured Station of the line.", "default": "line1"},
+    "thing": {"description": "The device's AWS IoT thing name."},
+}
 
 
 def generated() -> dict[Path, str]:
@@ -50,7 +54,8 @@ def asyncapi() -> dict[str, Any]:
         "info": {
             "title": "linewatch local topics",
             "version": __version__,
-            "description": "Greengrass local publish/subscribe; each payload is a BinaryMessage holding UTF-8 JSON of at most 7 KB.",
+            "description": "Greengrass local publish/subscribe; each payload is a BinaryMessage holding UTF-8 JSON of at most 7 KB. "
+            "fleet-health goes to AWS IoT Core.",
         },
         "defaultContentType": "application/json",
         "channels": {c.name: _channel(c) for c in CHANNELS},
@@ -72,7 +77,7 @@ def _channel(channel: Channel) -> dict[str, Any]:
     return {
         "address": channel.address,
         "description": channel.summary,
-        "parameters": {"station": {"description": "The configured Station of the line.", "default": "line1"}},
+        "parameters": {name: PARAMETERS[name] for name in re.findall(r"{(\w+)}", channel.address)},
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in names},
     }
 

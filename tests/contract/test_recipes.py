@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from linewatch_common.config import default_configuration, read_config
-from linewatch_common.topics import Topics
+from linewatch_common.topics import Topics, fleet_health
 
 from components.builder.recipes import built_recipe, load_recipe
 from components.builder.table import ARCHITECTURES, ARTEFACTS, Artefact, artefact_of
@@ -233,12 +233,13 @@ def test_configuration_fits_into_lite(recipe: Recipe) -> None:
         assert len(json.dumps(service).encode()) <= MAX_ACCESS_BYTES
 
 
-def test_access_is_local_publish_and_subscribe_only(recipe: Recipe) -> None:
-    assert set(configuration(recipe)["accessControl"]) == {"aws.greengrass.ipc.pubsub"}
-    for name, policy in policies(recipe).items():
-        assert name.startswith(f"{recipe['ComponentName']}:pubsub:"), "policy names must differ between components"
-        assert set(policy) == {"policyDescription", "operations", "resources"}
-        assert len(policy["operations"]) == 1
+def test_every_policy_has_a_name_of_its_own_and_one_operation(recipe: Recipe) -> None:
+    for service, policies_of in configuration(recipe)["accessControl"].items():
+        short = service.removeprefix("aws.greengrass.ipc.")
+        for name, policy in policies_of.items():
+            assert name.startswith(f"{recipe['ComponentName']}:{short}:"), "policy names must differ between components"
+            assert set(policy) == {"policyDescription", "operations", "resources"}
+            assert len(policy["operations"]) == 1
 
 
 def test_resources_have_one_star_where_the_station_is(recipe: Recipe) -> None:
@@ -261,6 +262,16 @@ def test_access_admits_exactly_the_topics_that_the_component_uses(component: str
 
 def resources(topics: set[str]) -> set[str]:
     return {getattr(Topics(STATION), topic).replace(f"/{STATION}/", "/*/") for topic in topics}
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_only_inspector_may_speak_to_the_cloud_and_only_of_its_health(component: str) -> None:
+    granted = configuration(source(component))["accessControl"]
+    cloud = granted.get("aws.greengrass.ipc.mqttproxy", {})
+    rules = [(policy["operations"], policy["resources"]) for policy in cloud.values()]
+    health = (["aws.greengrass#PublishToIoTCore"], [fleet_health("*")])
+    assert rules == ([health] if component == "com.linewatch.Inspector" else [])
+    assert granted.keys() <= {"aws.greengrass.ipc.pubsub", "aws.greengrass.ipc.mqttproxy"}
 
 
 @pytest.mark.parametrize("component", COMPONENTS)

@@ -7,7 +7,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 from linewatch_common.messages import Message, encode, schema_of
-from linewatch_common.topics import Topics
+from linewatch_common.topics import Topics, fleet_health
 
 from tools.channels import CHANNELS
 from tools.schemas import generated, json_schema
@@ -45,7 +45,8 @@ def test_every_message_class_is_published() -> None:
 def test_the_channels_are_the_topics() -> None:
     topics = Topics("line1")
     ours = {getattr(topics, name) for name in dir(Topics) if isinstance(getattr(Topics, name), property)}
-    assert {channel.address.format(station="line1") for channel in CHANNELS} == ours
+    ours.add(fleet_health("press-01"))
+    assert {channel.address.format(station="line1", thing="press-01") for channel in CHANNELS} == ours
 
 
 def test_the_asyncapi_document_refers_only_to_what_exists() -> None:

@@ -4,12 +4,10 @@ from dataclasses import dataclass
 
 from linewatch_common.messages import Heartbeat
 from linewatch_common.messages.status import HEARTBEAT_LOST_SECONDS, ComponentState
+from linewatch_common.names import AGENT, CAMERA, INSPECTOR
 
 from linewatch_dashboard.view import Health
 
-CAMERA = "com.linewatch.Camera"
-AGENT = "com.linewatch.EdgeAgent"
-INSPECTOR = "com.linewatch.Inspector"
 MODEL_PREFIX = "com.linewatch.model."
 
 _TITLES = {CAMERA: "Camera", AGENT: "Agent", INSPECTOR: "Inspector"}

@@ -15,8 +15,9 @@ from linewatch_common.messages import (
 )
 from linewatch_common.messages.alerts import ActiveAlert, AlertState
 from linewatch_common.messages.status import AgentStatus, CameraStatus, InspectorStatus
+from linewatch_common.names import AGENT, CAMERA, INSPECTOR
 
-from linewatch_dashboard.health import AGENT, CAMERA, INSPECTOR, Heartbeats
+from linewatch_dashboard.health import Heartbeats
 from linewatch_dashboard.view import Counters, Feed, LoadedModel, ModelEvent, Reject, StateMessage
 
 REJECTS_SHOWN = 8

@@ -11,12 +11,14 @@ from linewatch_common.errors import StorageError
 from linewatch_common.heartbeats import HeartbeatWatch, Status
 from linewatch_common.messages import Heartbeat, InspectorStatus
 from linewatch_common.messages.status import ComponentState
+from linewatch_common.names import AGENT, CAMERA
 from linewatch_common.topics import Topics
 
 from linewatch_inspector.alerts.rules import Facts
 from linewatch_inspector.alerts.watch import Watch
 from linewatch_inspector.announcer import Announcer
 from linewatch_inspector.commands import Commands
+from linewatch_inspector.fleet import FleetReporter
 from linewatch_inspector.inbox import Inbox
 from linewatch_inspector.inspection import Inspection
 from linewatch_inspector.intake import Intake
@@ -26,8 +28,6 @@ from linewatch_inspector.predictor import Predictor
 from linewatch_inspector.recorder import Recorder
 from linewatch_inspector.resume import Past
 
-CAMERA = "com.linewatch.Camera"
-AGENT = "com.linewatch.EdgeAgent"
 # The frame in hand ends within its deadline; rows take a moment on a slow disk. The runtimes kill after 15 s or more.
 STOP_SECONDS = 5.0
 MEGABYTE = 1_000_000
@@ -50,6 +50,7 @@ class Parts:
     watch: Watch
     past: Past
     heartbeats: HeartbeatWatch
+    fleet: FleetReporter
     commands: Commands
     ledger: Path
     store: Path
@@ -85,10 +86,12 @@ class Inspector:
         parts.bus.subscribe(parts.topics.commands, parts.commands.receive)
         parts.watch.start(self.facts, self._tick)
         parts.inspection.start()
+        parts.fleet.start(self.status)
 
     def stop(self) -> None:
         """The frame in hand is finished; rows that the ledger does not take stay in the journal."""
         parts = self._parts
+        parts.fleet.stop(STOP_SECONDS)
         ended = parts.inspection.stop(STOP_SECONDS)
         parts.watch.stop(STOP_SECONDS)
         if ended and not parts.announcer.waiting:
@@ -173,6 +176,8 @@ class Inspector:
             "pictures_dropped": parts.recorder.pictures_dropped,
             "pictures_deleted": parts.recorder.pictures_deleted,
             "internal_errors": parts.inspection.internal_errors,
+            "health_reports_sent": parts.fleet.sent,
+            "health_reports_unsent": parts.fleet.unsent,
         }
 
     def _tick(self) -> None:

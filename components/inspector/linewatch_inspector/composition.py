@@ -29,6 +29,7 @@ from linewatch_inspector.announcer import Announcer, Published
 from linewatch_inspector.commands import Commands
 from linewatch_inspector.component import MEGABYTE, Inspector, Parts, hear_agent
 from linewatch_inspector.config import InspectorConfig
+from linewatch_inspector.fleet import FleetReporter, Sender, Tally
 from linewatch_inspector.inbox import Inbox
 from linewatch_inspector.inspection import Inspection
 from linewatch_inspector.intake import Intake
@@ -74,10 +75,13 @@ def compose(config: InspectorConfig, context: Context, predictor: Predictor) -> 
     intake = Intake(config.station, config.queue_length, past.ended_frames)
     board = Board(config.station, folder / ALERTS_FILE, _alert_publisher(context.bus, context.topics.alerts))
     watch = Watch(rules(config), board)
+    tally = Tally()
+    heartbeats = HeartbeatWatch(hear_agent(plans, watch.wake))
 
     def record(published: Published) -> None:
         recorder.record(published)
         watch.see(published.ended.verdict)
+        tally.see(published)
 
     announcer = Announcer(context.topics.verdicts, context.bus, journal, record, config.deadline_ms)
     ring = RingReader(ring_path(shared, config.station))
@@ -109,7 +113,10 @@ def compose(config: InspectorConfig, context: Context, predictor: Predictor) -> 
         ),
         watch=watch,
         past=past,
-        heartbeats=HeartbeatWatch(hear_agent(plans, watch.wake)),
+        heartbeats=heartbeats,
+        fleet=FleetReporter(
+            Sender(context.thing, config.station, context.bus, config.fleet_health_seconds), tally, heartbeats
+        ),
         commands=Commands(recorder.label),
         ledger=writer.path,
         store=store,

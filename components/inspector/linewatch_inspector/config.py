@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from linewatch_common.config import Config
 from linewatch_common.errors import ConfigError
+from linewatch_common.messages.fleet import HEALTH_SECONDS
 
 FolderName = Annotated[str, msgspec.Meta(max_length=512)]
 
@@ -15,7 +16,7 @@ class InspectorConfig(Config, frozen=True, kw_only=True, rename="pascal"):
 
     `segment_when`: `not-pass` runs the segmenter when the classifier's score reaches the review threshold, `always` on every frame.
     An alert whose number is 0 is off; `camera_silent_seconds` 0 leaves only the camera's heartbeat to tell. `ledger_folder` holds
-    ledger and store; empty is the component's work folder.
+    ledger and store; empty is the component's work folder. `fleet_health_seconds` 0 sends no health report to AWS IoT Core.
     """
 
     deadline_ms: Annotated[int, msgspec.Meta(ge=20, le=60_000)] = 1000
@@ -31,6 +32,7 @@ class InspectorConfig(Config, frozen=True, kw_only=True, rename="pascal"):
     store_megabytes: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 1000
     store_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 30
     ledger_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = 365
+    fleet_health_seconds: Annotated[float, msgspec.Meta(ge=0.0, le=86_400.0)] = HEALTH_SECONDS
     ledger_folder: FolderName = ""
     shared_memory_folder: FolderName = "/dev/shm"  # noqa: S108 - what the kernel offers for it
 

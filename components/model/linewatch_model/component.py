@@ -11,11 +11,12 @@ from linewatch_common.heartbeats import HeartbeatWatch, Status
 from linewatch_common.messages.base import Message, decode, encode
 from linewatch_common.messages.models import ModelActivated, ModelMessage, ModelRefused, ModelRetired
 from linewatch_common.messages.status import HEARTBEAT_LOST_SECONDS, ComponentState, ModelStatus
+from linewatch_common.names import AGENT
 from linewatch_common.topics import Topics
 
 from linewatch_model.lease import Lease, LeaseState
 from linewatch_model.package import OwnPackage
-from linewatch_model.trial import AGENT, MAX_QUEUED
+from linewatch_model.trial import MAX_QUEUED
 
 log = logging.getLogger(__name__)
 

@@ -9,13 +9,13 @@ from linewatch_common.errors import BusUnavailableError, MessageError, PackageEr
 from linewatch_common.heartbeats import HeartbeatWatch
 from linewatch_common.messages.base import decode, encode
 from linewatch_common.messages.models import ModelMessage, ModelProved, ModelRefused
+from linewatch_common.names import AGENT
 from linewatch_common.topics import Topics
 
 from linewatch_model.package import OwnPackage
 
 log = logging.getLogger(__name__)
 
-AGENT = "com.linewatch.EdgeAgent"
 # Two heartbeats and a bit: an agent that is there has been heard by then.
 FIND_AGENT_SECONDS = 5.0
 # Loading and sixteen predictions take seconds on a small device; the recipe's install step is allowed more.

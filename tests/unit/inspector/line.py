@@ -24,10 +24,11 @@ from linewatch_common.messages import (
     encode,
 )
 from linewatch_common.messages.status import CameraStatus, ComponentState
+from linewatch_common.names import AGENT, CAMERA
 from linewatch_common.ring import RingWriter, Stamp, frame_id, ring_path
 from linewatch_common.service import Context
 from linewatch_common.topics import Topics
-from linewatch_inspector.component import AGENT, CAMERA, Inspector
+from linewatch_inspector.component import Inspector
 from linewatch_inspector.composition import compose
 from linewatch_inspector.config import InspectorConfig
 

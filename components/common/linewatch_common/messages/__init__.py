@@ -11,6 +11,7 @@ from linewatch_common.messages.commands import (
     SetPartId,
     TriggerCapture,
 )
+from linewatch_common.messages.fleet import ComponentHealth, FleetHealth
 from linewatch_common.messages.frames import FrameCaptured, FrameFailed, FrameMessage
 from linewatch_common.messages.models import (
     ModelActivated,
@@ -37,7 +38,9 @@ __all__ = [
     "CameraStatus",
     "Command",
     "CommandResult",
+    "ComponentHealth",
     "Defect",
+    "FleetHealth",
     "FrameCaptured",
     "FrameFailed",
     "FrameMessage",

@@ -10,6 +10,7 @@ from linewatch_common.messages.commands import (
     SetPartId,
     TriggerCapture,
 )
+from linewatch_common.messages.fleet import LATENCY_BOUNDS_MS, SCORE_BINS, ComponentHealth, FleetHealth
 from linewatch_common.messages.frames import FrameCaptured, FrameFailed
 from linewatch_common.messages.models import ModelActivated, ModelOffered, ModelProved, ModelRefused, ModelRetired
 from linewatch_common.messages.status import (
@@ -174,4 +175,22 @@ COMMANDS: tuple[Message, ...] = (
 )
 COMMAND_RESULTS: tuple[Message, ...] = (
     CommandResult(command_id="5f0c2f6e", component="com.linewatch.Camera", accepted=True, frame_id=_FRAME),
+)
+
+FLEET: tuple[Message, ...] = (
+    FleetHealth(
+        thing="plant1-line1-01",
+        station="line1",
+        at=_AT,
+        since="2026-11-22T08:00:00.000000Z",
+        sequence=135,
+        components={
+            "com.linewatch.EdgeAgent": ComponentHealth(version="1.0.0", state=ComponentState.READY),
+            "com.linewatch.Inspector": ComponentHealth(version="1.0.0", state=ComponentState.READY),
+        },
+        models=[ModelUse(role="classifier", identifier=_CLASSIFIER, version="1.0.0")],
+        outcomes={"pass": 38_122, "fail": 791, "review": 64, "late": 0, "missed": 2, "error": 0},
+        latency_ms=[0, 20_411, 17_905, 612, 40, 9, *[0] * (len(LATENCY_BOUNDS_MS) - 5)],
+        scores=[37_900, 222, *[0] * (SCORE_BINS - 4), 31, 824],
+    ),
 )
