@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # `python -m tools.x` finds the packages of the checkout without being installed.
 export PYTHONPATH := $(CURDIR):$(CURDIR)/components/common
 
-GROUPS_LOCKED := dev build demo camera agent model inspector dashboard train bench peers model-build
+GROUPS_LOCKED := dev build demo camera agent model inspector dashboard train bench peers model-build sagemaker sagemaker-training
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format build bench soak lock schemas recipes clean
@@ -51,8 +51,8 @@ setup: $(VENV)/.dev ## make .venv with everything in development mode
 demo: $(VENV)/.demo ## run the whole line on this machine (FRAMES=200 stops by itself, SOURCE=DIR, FPS=5, LIKE=classic)
 	@$(PY) -m tools.demo $(if $(FRAMES),--frames $(FRAMES)) $(if $(SOURCE),--source "$(SOURCE)") $(if $(FPS),--fps $(FPS)) --like $(LIKE)
 
-test: $(VENV)/.dev ## run all tests
-	@$(PY) -m pytest
+test: $(VENV)/.dev ## run all tests but those of test-model-build
+	@$(PY) -m pytest --junit-xml=build/tests/main.xml
 
 check: $(VENV)/.dev ## lint, format and type checks
 	@$(VENV)/bin/ruff check
@@ -66,8 +66,8 @@ format: $(VENV)/.dev ## format the code
 build: $(VENV)/.demo ## build every component for both architectures into greengrass-build/ (PYTHON=3.12)
 	@$(PY) components/build.py --architecture all --python $(PYTHON)
 
-.venv-bench/.installed .venv-peers/.installed: .venv-%/.installed: locks/%.txt $(VENV)/.uv
-	@echo "set-up: what the bench needs ($*)"
+.venv-bench/.installed .venv-peers/.installed .venv-sagemaker/.installed .venv-sagemaker-training/.installed: .venv-%/.installed: locks/%.txt $(VENV)/.uv
+	@echo "set-up: the environment of group $*"
 	@python3.11 -m venv .venv-$*
 	@$(UV) pip install --quiet --python .venv-$*/bin/python --require-hashes -r locks/$*.txt
 	@touch $@
@@ -95,3 +95,4 @@ clean: ## remove what was built, keep the caches
 	@rm -rf greengrass-build build
 
 include model_build/train.mk
+include model_build/tests.mk

@@ -1,0 +1,1 @@
+"""Needs the environments of the groups `sagemaker` and `sagemaker-training`."""
