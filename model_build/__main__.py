@@ -11,14 +11,19 @@ from model_build.evaluation.commands import add_commands as add_evaluation_comma
 from model_build.packaging.commands import add_commands as add_packaging_commands
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one command: 0 when it did what was asked, 1 with the reason on stderr, 2 for a wrong command line."""
+def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line; `parsed(...).command(...)` runs it. A wrong one exits with 2."""
     parser = argparse.ArgumentParser(prog="python -m model_build", description=__doc__)
     commands = parser.add_subparsers(dest="step", required=True, metavar="COMMAND")
     add_data_commands(commands)
     add_evaluation_commands(commands)
     add_packaging_commands(commands)
-    options = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command: 0 when it did what was asked, 1 with the reason on stderr, 2 for a wrong command line."""
+    options = parsed(arguments)
     try:
         options.command(options)
     except LinewatchError as error:
