@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from linewatch_common.errors import PackageError
-from linewatch_common.manifest import MANIFEST_FILE, Manifest, load_manifest, verify_files
+from linewatch_common.manifest import MANIFEST_FILE, Manifest, ModelFormat, load_manifest, verify_files
 
 from linewatch_agent.architecture import refuse_foreign
 from linewatch_agent.errors import NothingThereError, NotLoadableError
@@ -21,9 +21,16 @@ class Format(StrEnum):
     ONNX = "ONNX"
     IR = "OpenVINO IR"
     TFLITE = "TensorFlow Lite"
+    NEO = "Neo"
 
 
 _BY_SUFFIX = {".onnx": Format.ONNX, ".xml": Format.IR, ".tflite": Format.TFLITE}
+_BY_MANIFEST: dict[ModelFormat, Format] = {
+    "onnx": Format.ONNX,
+    "openvino": Format.IR,
+    "tflite": Format.TFLITE,
+    "neo": Format.NEO,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +83,9 @@ def _found(folder: Path) -> ModelSource:
 def _package(folder: Path) -> ModelSource:
     manifest = load_manifest(folder)
     verify_files(folder, manifest)
-    path = folder / manifest.model
-    return ModelSource(path, Format.ONNX, path.stat().st_size, manifest)
+    weights = set(manifest.files) - {manifest.golden.file, manifest.preparation.ignore}
+    size = sum((folder / name).stat().st_size for name in weights)
+    return ModelSource(folder / manifest.model, _BY_MANIFEST[manifest.format], size, manifest)
 
 
 def _bare(folder: Path) -> ModelSource:

@@ -40,8 +40,14 @@ class ModelLoader:
         The memory counted is what the process grew by, and at least the size of the model's file.
         """
         before = resident_bytes()
+        backend = self._backends.get(source.format)
+        if backend is None:
+            raise NotLoadableError(
+                f"{source.path.name}: this agent has no runtime for {source.format} models: "
+                "DLR is the extra 'neo', not part of the artefact; publish the model as onnx, or install it"
+            )
         with told_when_gone(source.path.parent):
-            net = self._backends[source.format].load(source.path)
+            net = backend.load(source.path)
         if source.manifest is not None:
             _check_against(source.manifest, net)
         _refuse_doubles(net)

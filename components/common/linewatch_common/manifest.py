@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from linewatch_common.errors import PackageError
+from linewatch_common.manifest_checks import contradictions
 
 SCHEMA: Literal["linewatch.Manifest/1"] = "linewatch.Manifest/1"
 MANIFEST_FILE = "manifest.json"
@@ -28,7 +29,11 @@ Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Side = Annotated[int, Meta(ge=1, le=8192)]
 Dimension = Annotated[int, Meta(ge=1, le=65536)]
 Text = Annotated[str, Meta(min_length=1, max_length=1024)]
-Role = Literal["classifier", "segmenter"]
+Role = Literal[
+    "classifier", "segmenter", "inspector"
+]  # an inspector is both at once: score and mask from one prediction
+ModelFormat = Literal["onnx", "openvino", "tflite", "neo"]
+Meaning = Literal["scores", "mask"]
 Dtype = Literal["uint8", "int16", "int32", "int64", "float16", "float32", "float64"]  # what the agent's wire can carry
 
 
@@ -55,7 +60,7 @@ class OutputTensor(_Part, frozen=True):
     dtype: Dtype
     shape: Annotated[tuple[Dimension, ...], Meta(min_length=1, max_length=5)]
     layout: Literal["NC", "NCHW"]
-    meaning: Literal["scores", "mask"]
+    meaning: Meaning
 
 
 class Region(_Part, frozen=True):
@@ -67,10 +72,22 @@ class Region(_Part, frozen=True):
     height: Annotated[int, Meta(ge=1, le=65536)]
 
 
+class Tiles(_Part, frozen=True):
+    """A part larger than the input is cut into tiles of `width` x `height` pixels of the frame, each prepared on its own.
+
+    Neighbours share at least `overlap` pixels, so that a defect on a seam lies whole in one of them.
+    """
+
+    width: Side
+    height: Side
+    overlap: Annotated[int, Meta(ge=0, le=8191)]
+
+
 class Preparation(_Part, frozen=True):
     """How a frame becomes the input (1, height, width, 3): cut, resized (cv2.INTER_LINEAR_EXACT), made RGB.
 
-    Normalisation is not here: it lies in the model's graph.
+    Normalisation is not here: it lies in the model's graph. `ignore`: a file of the package, an 8-bit PNG of the frame's size; what
+    is not black in it never counts (linewatch_vision.ignoring). Without `tiles` the whole region becomes one input.
     """
 
     width: Side
@@ -81,6 +98,8 @@ class Preparation(_Part, frozen=True):
     layout: Literal["NHWC"] = "NHWC"
     region_of_interest: Region | None = None
     padding: Annotated[int, Meta(ge=0, le=255)] = 0  # grey value beside a letterboxed picture
+    ignore: Text | None = None
+    tiles: Tiles | None = None
 
 
 class ScoreThresholds(_Part, frozen=True):
@@ -103,7 +122,7 @@ class MaskThresholds(_Part, frozen=True):
 
 
 class Thresholds(_Part, frozen=True):
-    """The operating point, chosen on validation data. A classifier has `score`, a segmenter has `mask`."""
+    """The operating point, chosen on validation data. A classifier has `score`, a segmenter `mask`, an inspector both."""
 
     score: ScoreThresholds | None = None
     mask: MaskThresholds | None = None
@@ -146,13 +165,16 @@ class Provenance(_Part, frozen=True):
 
 
 class Manifest(_Part, frozen=True):
-    """One version of one model. `files` names every file of the package but the manifest itself."""
+    """One version of one model. `files` names every file of the package but the manifest itself.
+
+    `model` is the file that is loaded: .onnx, .xml (its .bin beside it), .tflite, or for neo the .so with the job's other files beside it.
+    """
 
     schema: Literal["linewatch.Manifest/1"]
     name: Name
     version: Version
     role: Role
-    format: Literal["onnx"]
+    format: ModelFormat
     model: Text
     labels: Annotated[tuple[Label, ...], Meta(min_length=1, max_length=32)]
     inputs: Annotated[tuple[InputTensor, ...], Meta(min_length=1, max_length=8)]
@@ -170,7 +192,7 @@ class Manifest(_Part, frozen=True):
         """The name under which the agent knows this version."""
         return identifier(self.name, self.version)
 
-    def output(self, meaning: Literal["scores", "mask"]) -> OutputTensor:
+    def output(self, meaning: Meaning) -> OutputTensor:
         """The output with that meaning. Raises PackageError when the model has none."""
         for tensor in self.outputs:
             if tensor.meaning == meaning:
@@ -190,7 +212,7 @@ def load_manifest(folder: Path) -> Manifest:
         manifest = msgspec.json.decode(_read_manifest(path), type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise PackageError(f"{path}: {error}") from error
-    for problem in _contradictions(manifest):
+    for problem in (*_path_problems(manifest), *contradictions(manifest)):
         raise PackageError(f"{path}: {problem}")
     return manifest
 
@@ -285,16 +307,6 @@ def _entries(place: Path) -> list[os.DirEntry[str]]:
         raise PackageError(f"{place}: {error.strerror}") from error
 
 
-def _contradictions(manifest: Manifest) -> list[str]:
-    """What the types alone do not catch, each as 'field: reason'."""
-    return [
-        *_path_problems(manifest),
-        *_tensor_problems(manifest),
-        *_role_problems(manifest),
-        *_threshold_problems(manifest),
-    ]
-
-
 def _path_problems(manifest: Manifest) -> list[str]:
     problems = [
         f"files: {name!r} leaves the package or is not a plain relative path"
@@ -304,11 +316,19 @@ def _path_problems(manifest: Manifest) -> list[str]:
     if MANIFEST_FILE in manifest.files:
         problems.append(f"files: {MANIFEST_FILE!r} cannot hold its own digest")
     problems += [
-        f"{field}: {name!r} is not in files"
-        for field, name in (("model", manifest.model), ("golden.file", manifest.golden.file))
-        if name not in manifest.files
+        f"{field}: {name!r} is not in files" for field, name in _named_files(manifest) if name not in manifest.files
     ]
     return problems
+
+
+def _named_files(manifest: Manifest) -> list[tuple[str, str]]:
+    """Field and file: what the manifest relies on."""
+    named = [("model", manifest.model), ("golden.file", manifest.golden.file)]
+    if manifest.format == "openvino":
+        named.append(("model", str(PurePosixPath(manifest.model).with_suffix(".bin"))))
+    if manifest.preparation.ignore is not None:
+        named.append(("preparation.ignore", manifest.preparation.ignore))
+    return named
 
 
 def _is_plain(name: str) -> bool:
@@ -321,52 +341,3 @@ def _is_plain(name: str) -> bool:
         and ".." not in path.parts
         and name != "."
     )
-
-
-def _tensor_problems(manifest: Manifest) -> list[str]:
-    problems = [
-        f"{kind}[{index}].shape: {list(tensor.shape)} does not fit the layout {tensor.layout}"
-        for kind, tensors in _tensors(manifest)
-        for index, tensor in enumerate(tensors)
-        if len(tensor.shape) != len(tensor.layout)
-    ]
-    if len(manifest.inputs) != 1:
-        return [*problems, f"inputs: expected one, got {len(manifest.inputs)}"]
-    picture, preparation = manifest.inputs[0], manifest.preparation
-    expected = (1, preparation.height, preparation.width, 3)
-    if (picture.shape, picture.dtype, picture.layout) != (expected, preparation.dtype, preparation.layout):
-        problems.append(
-            f"inputs[0]: expected {preparation.dtype} {preparation.layout} {list(expected)} by preparation, "
-            f"got {picture.dtype} {picture.layout} {list(picture.shape)}"
-        )
-    return problems
-
-
-def _tensors(manifest: Manifest) -> tuple[tuple[str, tuple[InputTensor | OutputTensor, ...]], ...]:
-    return ("inputs", manifest.inputs), ("outputs", manifest.outputs)
-
-
-def _role_problems(manifest: Manifest) -> list[str]:
-    needed: Literal["scores", "mask"] = "scores" if manifest.role == "classifier" else "mask"
-    tensors = [tensor for tensor in manifest.outputs if tensor.meaning == needed]
-    if len(tensors) != 1:
-        return [f"outputs: a {manifest.role} needs one output with the meaning {needed!r}, got {len(tensors)}"]
-    shape = tensors[0].shape
-    if needed == "scores" and shape != (1, 1):
-        return [f"outputs: scores must have the shape [1, 1], got {list(shape)}"]
-    if needed == "scores" and len(manifest.labels) != 2:
-        return [f"labels: a classifier has two (good, bad), got {len(manifest.labels)}"]
-    if needed == "mask" and (len(shape) != 4 or shape[:2] != (1, len(manifest.labels))):
-        return [f"outputs: a mask needs the shape [1, {len(manifest.labels)}, H, W] by labels, got {list(shape)}"]
-    return []
-
-
-def _threshold_problems(manifest: Manifest) -> list[str]:
-    score, mask = manifest.thresholds.score, manifest.thresholds.mask
-    if manifest.role == "classifier" and score is None:
-        return ["thresholds.score: a classifier needs it"]
-    if manifest.role == "segmenter" and mask is None:
-        return ["thresholds.mask: a segmenter needs it"]
-    if score is not None and score.review > score.fail:
-        return [f"thresholds.score.review: {score.review} is above thresholds.score.fail {score.fail}"]
-    return []

@@ -62,6 +62,15 @@ def segmenter() -> Json:
     return manifest
 
 
+def inspector() -> Json:
+    manifest = segmenter()
+    manifest["role"] = "inspector"
+    manifest["labels"] = ["scratch"]
+    manifest["outputs"] = [example()["outputs"][0], segmenter()["outputs"][0] | {"shape": [1, 1, 24, 32]}]
+    manifest["thresholds"] |= example()["thresholds"]
+    return manifest
+
+
 def write(folder: Path, manifest: Json) -> Path:
     (folder / "golden").mkdir(parents=True, exist_ok=True)
     for name, content in FILES.items():
@@ -83,7 +92,9 @@ def put(path: str, value: Any) -> Callable[[Json], None]:
     return edit
 
 
-@pytest.mark.parametrize("manifest", [example(), segmenter()], ids=["classifier", "segmenter"])
+@pytest.mark.parametrize(
+    "manifest", [example(), segmenter(), inspector()], ids=["classifier", "segmenter", "inspector"]
+)
 def test_a_good_package_is_read_and_verified(manifest: Json, tmp_path: Path) -> None:
     folder = write(tmp_path, manifest)
     loaded = load_manifest(folder)
@@ -135,6 +146,12 @@ BAD_FIELDS = {
     "itself": (lambda m: m["files"].update({"manifest.json": "0" * 64}), "cannot hold its own digest"),
     "model not listed": (put("model", "other.onnx"), "model: 'other.onnx' is not in files"),
     "golden not listed": (put("golden.file", "golden/x.npz"), "golden.file: 'golden/x.npz' is not in files"),
+    "file of another format": (put("format", "neo"), "model: 'model.onnx' does not fit the format 'neo'"),
+    "ignore mask not listed": (put("preparation.ignore", "no.png"), "preparation.ignore: 'no.png' is not in files"),
+    "tiles that do not advance": (
+        put("preparation.tiles", {"width": 64, "height": 32, "overlap": 32}),
+        "preparation.tiles.overlap: 32 leaves nothing of a tile of 64x32",
+    ),
     "metric as text": (put("metrics.image_ap", "good"), r"at `\$.metrics"),
     "date of another form": (put("provenance.trained_at", "yesterday"), r"at `\$.provenance.trained_at`"),
 }
@@ -149,6 +166,28 @@ def test_a_bad_manifest_is_refused_with_file_and_field(case: str, tmp_path: Path
         load_manifest(write(tmp_path, manifest))
     assert str(tmp_path / "manifest.json") in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+BAD_INSPECTORS: dict[str, tuple[Callable[[Json], object], str]] = {
+    "no mask": (lambda m: m["outputs"].pop(), "an inspector needs one output with the meaning 'mask', got 0"),
+    "no score": (lambda m: m["outputs"].pop(0), "an inspector needs one output with the meaning 'scores', got 0"),
+    "no score thresholds": (lambda m: m["thresholds"].pop("score"), "thresholds.score: an inspector needs it"),
+    "no mask thresholds": (lambda m: m["thresholds"].pop("mask"), "thresholds.mask: an inspector needs it"),
+    "labels unlike channels": (put("labels", ["a", "b"]), r"a mask needs the shape \[1, 2, H, W\] by labels"),
+    "a network without its weights": (
+        lambda m: m.update(format="openvino", model="m.xml", files=m["files"] | {"m.xml": "0" * 64}),
+        "model: 'm.bin' is not in files",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INSPECTORS)
+def test_a_bad_inspector_is_refused(case: str, tmp_path: Path) -> None:
+    edit, reason = BAD_INSPECTORS[case]
+    manifest = inspector()
+    edit(manifest)
+    with pytest.raises(PackageError, match=reason):
+        load_manifest(write(tmp_path, manifest))
 
 
 BAD_MASKS = {
