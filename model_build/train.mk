@@ -17,6 +17,13 @@ $(VENV_TRAIN)/.ready: locks/train.txt locks/train-torch.txt
 	@$(PY_TRAIN) -m pip install --quiet --require-hashes --no-deps -r locks/train-torch.txt
 	@touch $@
 
+# TensorFlow, for the reference's U-Net alone. `tensorflow-cpu` is on PyPI, so uv does it.
+.venv-tensorflow/.installed: locks/train-tensorflow.txt $(VENV)/.uv
+	@test -x .venv-tensorflow/bin/python || python3.11 -m venv .venv-tensorflow
+	@echo "set-up: the TensorFlow environment (about 2 GB once)"
+	@$(UV) pip install --quiet --python .venv-tensorflow/bin/python --require-hashes -r locks/train-tensorflow.txt
+	@touch $@
+
 train-samples: $(VENV_TRAIN)/.ready ## train both sample models and write their packages (20 minutes on 2 busy cores)
 	@$(MAKE) --no-print-directory --jobs 2 $(SAMPLES:%=train-%)
 
