@@ -6,6 +6,7 @@ import cv2
 from linewatch_common.entry import component_main
 from linewatch_common.service import Context, Service
 
+from linewatch_inspector.captures.sending import AgentCaptures
 from linewatch_inspector.component import Inspector
 from linewatch_inspector.composition import compose
 from linewatch_inspector.config import InspectorConfig, check
@@ -19,7 +20,7 @@ def build(config: InspectorConfig, context: Context) -> Inspector:
     """Put Inspector together with the real agent."""
     # The pictures are small: OpenCV's threads would only take the processors from the agent.
     cv2.setNumThreads(1)
-    return compose(config, context, AgentPredictor())
+    return compose(config, context, AgentPredictor(), AgentCaptures())
 
 
 def main(arguments: list[str]) -> int:

@@ -17,6 +17,7 @@ from linewatch_common.topics import Topics
 from linewatch_inspector.alerts.rules import Facts
 from linewatch_inspector.alerts.watch import Watch
 from linewatch_inspector.announcer import Announcer
+from linewatch_inspector.captures.sending import Capturer
 from linewatch_inspector.commands import Commands
 from linewatch_inspector.fleet import FleetReporter
 from linewatch_inspector.inbox import Inbox
@@ -50,6 +51,7 @@ class Parts:
     watch: Watch
     past: Past
     heartbeats: HeartbeatWatch
+    capturer: Capturer
     fleet: FleetReporter
     commands: Commands
     ledger: Path
@@ -86,6 +88,7 @@ class Inspector:
         parts.bus.subscribe(parts.topics.commands, parts.commands.receive)
         parts.watch.start(self.facts, self._tick)
         parts.inspection.start()
+        parts.capturer.start()
         parts.fleet.start(self.status)
 
     def stop(self) -> None:
@@ -97,6 +100,7 @@ class Inspector:
         if ended and not parts.announcer.waiting:
             parts.past.end_run()
         parts.recorder.stop(STOP_SECONDS)
+        parts.capturer.stop(STOP_SECONDS)
         parts.predictor.close()
         parts.journal.close()
 
@@ -176,6 +180,8 @@ class Inspector:
             "pictures_dropped": parts.recorder.pictures_dropped,
             "pictures_deleted": parts.recorder.pictures_deleted,
             "internal_errors": parts.inspection.internal_errors,
+            "captures_taken": parts.capturer.taken,
+            "captures_dropped": parts.capturer.dropped,
             "health_reports_sent": parts.fleet.sent,
             "health_reports_unsent": parts.fleet.unsent,
         }

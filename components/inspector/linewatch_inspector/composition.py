@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from linewatch_common.bus import LocalBus
@@ -26,6 +27,8 @@ from linewatch_inspector.alerts.rules import (
 )
 from linewatch_inspector.alerts.watch import Watch
 from linewatch_inspector.announcer import Announcer, Published
+from linewatch_inspector.captures.choice import Choice
+from linewatch_inspector.captures.sending import Capturer, Captures
 from linewatch_inspector.commands import Commands
 from linewatch_inspector.component import MEGABYTE, Inspector, Parts, hear_agent
 from linewatch_inspector.config import InspectorConfig
@@ -47,11 +50,8 @@ ALERTS_FILE = "alerts.json"
 DAY_SECONDS = 86_400.0
 
 
-def compose(config: InspectorConfig, context: Context, predictor: Predictor) -> Inspector:
+def compose(config: InspectorConfig, context: Context, predictor: Predictor, captures: Captures) -> Inspector:
     """An Inspector that is ready to start. Does no I/O."""
-    shared = Path(config.shared_memory_folder)
-    folder = Path(config.ledger_folder) if config.ledger_folder else context.work
-    store = folder / STORE_FOLDER
     stopping = threading.Event()
     inbox = Inbox(config.station)
 
@@ -60,38 +60,27 @@ def compose(config: InspectorConfig, context: Context, predictor: Predictor) -> 
         context.beat_soon()  # Camera waits for a ready Inspector, the agent for the identifiers in use
 
     plans = PlanKeeper(plan_changed)
-    journal = Journal(journal_path(shared, config.station))
-    writer = LedgerWriter(folder / LEDGER_FILE)
-    keeper = Storekeeper(store, config.store_megabytes * MEGABYTE, config.store_days * DAY_SECONDS)
-    recorder = Recorder(
-        Keeping(context.name, store, config.store_pictures, config.ledger_days),
-        writer=writer,
-        keeper=keeper,
-        journal=journal,
-        bus=context.bus,
-        topics=context.topics,
-    )
-    past = Past(journal, writer, recorder.submit)
-    intake = Intake(config.station, config.queue_length, past.ended_frames)
+    folder = Path(config.ledger_folder) if config.ledger_folder else context.work
     board = Board(config.station, folder / ALERTS_FILE, _alert_publisher(context.bus, context.topics.alerts))
     watch = Watch(rules(config), board)
-    tally = Tally()
     heartbeats = HeartbeatWatch(hear_agent(plans, watch.wake))
+    books = _books(config, context, folder)
+    choice = Choice(config.capture_percent, config.capture_not_pass)
+    capturer = Capturer(choice, captures, heartbeats, books.store)
+    books.recorder.when_labelled(capturer.label)
+    tally = Tally()
 
     def record(published: Published) -> None:
-        recorder.record(published)
+        books.recorder.record(published)
         watch.see(published.ended.verdict)
         tally.see(published)
+        capturer.see(published.ended)
 
-    announcer = Announcer(context.topics.verdicts, context.bus, journal, record, config.deadline_ms)
-    ring = RingReader(ring_path(shared, config.station))
-    judge = Judge(
-        Rules(config.deadline_ms, config.segment_when),
-        ring=ring,
-        plan=plans.adopt,
-        predictor=predictor,
-        stopping=stopping,
-    )
+    announcer = Announcer(context.topics.verdicts, context.bus, books.journal, record, config.deadline_ms)
+    past = Past(books.journal, books.writer, books.recorder.submit)
+    intake = Intake(config.station, config.queue_length, past.ended_frames)
+    ring = RingReader(ring_path(Path(config.shared_memory_folder), config.station))
+    reporting = Sender(context.thing, config.station, context.bus, config.fleet_health_seconds)
     parts = Parts(
         bus=context.bus,
         topics=context.topics,
@@ -99,14 +88,20 @@ def compose(config: InspectorConfig, context: Context, predictor: Predictor) -> 
         intake=intake,
         plans=plans,
         predictor=predictor,
-        journal=journal,
+        journal=books.journal,
         announcer=announcer,
-        recorder=recorder,
+        recorder=books.recorder,
         inspection=Inspection(
             inbox=inbox,
             intake=intake,
             ring=ring,
-            judge=judge,
+            judge=Judge(
+                Rules(config.deadline_ms, config.segment_when),
+                ring=ring,
+                plan=plans.adopt,
+                predictor=predictor,
+                stopping=stopping,
+            ),
             announcer=announcer,
             stopping=stopping,
             adopt=plans.adopt,
@@ -114,15 +109,39 @@ def compose(config: InspectorConfig, context: Context, predictor: Predictor) -> 
         watch=watch,
         past=past,
         heartbeats=heartbeats,
-        fleet=FleetReporter(
-            Sender(context.thing, config.station, context.bus, config.fleet_health_seconds), tally, heartbeats
-        ),
-        commands=Commands(recorder.label),
-        ledger=writer.path,
-        store=store,
+        capturer=capturer,
+        fleet=FleetReporter(reporting, tally, heartbeats),
+        commands=Commands(books.recorder.label),
+        ledger=books.writer.path,
+        store=books.store,
         disk_low_megabytes=config.disk_low_megabytes,
     )
     return Inspector(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Books:
+    """What keeps verdicts and pictures, in the order in which a verdict passes it."""
+
+    journal: Journal
+    writer: LedgerWriter
+    recorder: Recorder
+    store: Path
+
+
+def _books(config: InspectorConfig, context: Context, folder: Path) -> _Books:
+    store = folder / STORE_FOLDER
+    journal = Journal(journal_path(Path(config.shared_memory_folder), config.station))
+    writer = LedgerWriter(folder / LEDGER_FILE)
+    recorder = Recorder(
+        Keeping(context.name, store, config.store_pictures, config.ledger_days),
+        writer=writer,
+        keeper=Storekeeper(store, config.store_megabytes * MEGABYTE, config.store_days * DAY_SECONDS),
+        journal=journal,
+        bus=context.bus,
+        topics=context.topics,
+    )
+    return _Books(journal, writer, recorder, store)
 
 
 def rules(config: InspectorConfig) -> list[Rule]:

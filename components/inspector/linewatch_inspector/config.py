@@ -15,8 +15,10 @@ class InspectorConfig(Config, frozen=True, kw_only=True, rename="pascal"):
     """`deadline_ms` is the longest useful time from capture to verdict.
 
     `segment_when`: `not-pass` runs the segmenter when the classifier's score reaches the review threshold, `always` on every frame.
-    An alert whose number is 0 is off; `camera_silent_seconds` 0 leaves only the camera's heartbeat to tell. `ledger_folder` holds
-    ledger and store; empty is the component's work folder. `fleet_health_seconds` 0 sends no health report to AWS IoT Core.
+    An alert whose number is 0 is off; `camera_silent_seconds` 0 leaves only the camera's heartbeat to tell. `ledger_folder`
+    holds ledger and store; empty is the component's work folder. `capture_percent` of all judged parts are drawn at random
+    and given to the agent as captured data; `capture_not_pass` adds all that did not pass. `fleet_health_seconds` 0 sends
+    no health report to AWS IoT Core.
     """
 
     deadline_ms: Annotated[int, msgspec.Meta(ge=20, le=60_000)] = 1000
@@ -32,6 +34,8 @@ class InspectorConfig(Config, frozen=True, kw_only=True, rename="pascal"):
     store_megabytes: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 1000
     store_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 30
     ledger_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = 365
+    capture_percent: Annotated[float, msgspec.Meta(ge=0.0, le=100.0)] = 0.0
+    capture_not_pass: bool = False
     fleet_health_seconds: Annotated[float, msgspec.Meta(ge=0.0, le=86_400.0)] = HEALTH_SECONDS
     ledger_folder: FolderName = ""
     shared_memory_folder: FolderName = "/dev/shm"  # noqa: S108 - what the kernel offers for it

@@ -91,6 +91,7 @@ class Recorder:
         self.pictures_stored = 0
         self.rows_lost = 0
         self._on_open: Callable[[], None] = _nothing
+        self._on_label: Callable[[LabelVerdict], None] = _no_label
         self._journal_refused = False
 
     @property
@@ -111,6 +112,10 @@ class Recorder:
     def when_open(self, on_open: Callable[[], None]) -> None:
         """Call `on_open` as soon as the ledger is open, on the thread that may use the writer then. Comes before `open`."""
         self._on_open = on_open
+
+    def when_labelled(self, on_label: Callable[[LabelVerdict], None]) -> None:
+        """Call `on_label` on the recording thread for each label that the ledger took. Comes before `start`."""
+        self._on_label = on_label
 
     def open(self) -> None:
         """Open the ledger, on the caller's thread, before `start`. Raises StorageError, CorruptStateError."""
@@ -270,6 +275,8 @@ class Recorder:
             reason = "" if accepted else f"no frame {command.frame_id} in the ledger"
         except (StorageError, InputError) as error:
             accepted, reason = False, str(error)
+        if accepted:
+            self._on_label(command)
         self._publish(
             self._topics.command_results,
             CommandResult(
@@ -346,3 +353,7 @@ class Recorder:
 
 def _nothing() -> None:
     """Nobody waits for the ledger."""
+
+
+def _no_label(_command: LabelVerdict) -> None:
+    """Nobody asks for labels."""

@@ -33,6 +33,7 @@ from linewatch_inspector.composition import compose
 from linewatch_inspector.config import InspectorConfig
 
 from tests.fakes.bus import FakeBus, FakeCore
+from tests.fakes.captures import FakeCaptures
 from tests.fakes.predictor import FakePredictor
 from tests.unit.inspector.packages import make_package, serving
 
@@ -68,6 +69,7 @@ class Line:
         self.predictor = FakePredictor(
             make_package(self.packages[0], "classifier"), make_package(self.packages[1], "segmenter")
         )
+        self.captures = FakeCaptures("TestClassifier-1-0-0")
         self.buses: list[FakeBus] = []
         self.inspector: Inspector | None = None
 
@@ -85,7 +87,7 @@ class Line:
         bus = self.core.bus()
         self.buses.append(bus)
         context = Context(name="com.linewatch.Inspector", thing="thing", work=self.work, bus=bus, topics=self.topics)
-        return compose(config, context, self.predictor)
+        return compose(config, context, self.predictor, self.captures)
 
     def start(self, *, models: bool = True) -> Inspector:
         self.inspector = self.build()
