@@ -51,6 +51,14 @@ def test_describes_names_types_and_shapes(backend: Backend) -> None:
     assert net.outputs == (TensorSpec("score", np.dtype("float32"), (1, 1)),)
 
 
+def test_an_output_keeps_its_name_when_the_runtime_fuses_nodes(backend: Backend) -> None:
+    if backend.name == "litert":
+        pytest.skip("TensorFlow Lite's files are fused by their converter")
+    net = _loaded(backend, "fused")
+    assert net.outputs == (TensorSpec("mask", np.dtype("float32"), (1, 1, 4, 4)),)
+    assert net.predict({"cells": np.zeros((1, 4, 2, 2), np.float32)})["mask"].max() == pytest.approx(0.5)
+
+
 def test_dynamic_sides_are_minus_one(backend: Backend) -> None:
     net = _loaded(backend, "pair")
     assert [spec.shape for spec in (*net.inputs, *net.outputs)] == [(-1, 3), (3,), (-1, 3), (-1, 3)]

@@ -54,6 +54,28 @@ def mask() -> None:
     )
 
 
+def inspector() -> None:
+    """image uint8 [1, 32, 48, 3] -> mask float32 [1, 1, 8, 12], the brightness of each 4x4 cell, and score [1, 1], its largest."""
+    nodes = [
+        helper.make_node("Cast", ["image"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["numbers", "scale"], ["shares"]),
+        helper.make_node("ReduceMean", ["shares"], ["grey"], axes=[3], keepdims=1),
+        helper.make_node("Transpose", ["grey"], ["plane"], perm=[0, 3, 1, 2]),
+        helper.make_node("AveragePool", ["plane"], ["mask"], kernel_shape=[4, 4], strides=[4, 4]),
+        helper.make_node("ReduceMax", ["mask"], ["score"], axes=[2, 3], keepdims=0),
+    ]
+    save(
+        "inspector",
+        nodes,
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, [1, 32, 48, 3])],
+        [
+            helper.make_tensor_value_info("score", TensorProto.FLOAT, [1, 1]),
+            helper.make_tensor_value_info("mask", TensorProto.FLOAT, [1, 1, 8, 12]),
+        ],
+        {"scale": np.array(255, np.float32)},
+    )
+
+
 def pair() -> None:
     """a float32 [batch, 3], b float32 [3] -> total float32 [batch, 3] and difference float32 [batch, 3]."""
     nodes = [helper.make_node("Add", ["a", "b"], ["total"]), helper.make_node("Sub", ["a", "b"], ["difference"])]
@@ -84,7 +106,22 @@ def truth() -> None:
     )
 
 
+def fused() -> None:
+    """cells float32 [1, 4, 2, 2] -> mask float32 [1, 1, 4, 4]: runtimes reorder the nodes, and their tensors' names with them."""
+    nodes = [
+        helper.make_node("DepthToSpace", ["cells"], ["/inner"], blocksize=2, mode="CRD"),
+        helper.make_node("Sigmoid", ["/inner"], ["mask"]),
+    ]
+    save(
+        "fused",
+        nodes,
+        [helper.make_tensor_value_info("cells", TensorProto.FLOAT, [1, 4, 2, 2])],
+        [helper.make_tensor_value_info("mask", TensorProto.FLOAT, [1, 1, 4, 4])],
+        {},
+    )
+
+
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    for make in (score, mask, pair, truth):
+    for make in (score, mask, inspector, pair, truth, fused):
         make()

@@ -29,8 +29,8 @@ class OpenVinoBackend:
             raise NothingThereError(f"{path}: no such model file")
         try:
             core = self._started_core()
-            compiled = core.compile_model(core.read_model(os.fspath(path)), "CPU", self._options())
-            return OpenVinoNet(compiled)
+            model = core.read_model(os.fspath(path))
+            return OpenVinoNet(model, core.compile_model(model, "CPU", self._options()))
         except RuntimeError as error:
             raise NotLoadableError(f"{path.name}: OpenVINO cannot load it: {first_line(error)}") from error
 
@@ -58,11 +58,14 @@ class OpenVinoBackend:
 
 
 class OpenVinoNet:
-    """A compiled model with one request: predictions on one model run one after the other, on all its threads each."""
+    """A compiled model with one request: predictions on one model run one after the other, on all its threads each.
 
-    def __init__(self, compiled: Any) -> None:
-        self.inputs = tuple(_spec(port, f"input_{place}") for place, port in enumerate(compiled.inputs))
-        self.outputs = tuple(_spec(port, f"output_{place}") for place, port in enumerate(compiled.outputs))
+    Names are `model`'s, as it was read: compiling fuses nodes, and an output then has the names of inner tensors too.
+    """
+
+    def __init__(self, model: Any, compiled: Any) -> None:
+        self.inputs = _specs(model.inputs, compiled.inputs, "input")
+        self.outputs = _specs(model.outputs, compiled.outputs, "output")
         self._request = compiled.create_infer_request()
         self._lock = threading.Lock()
 
@@ -78,11 +81,13 @@ class OpenVinoNet:
             return {spec.name: np.array(results[place], order="C") for place, spec in enumerate(self.outputs)}
 
 
-def _spec(port: Any, unnamed: str) -> TensorSpec:
-    name = _name(port) or unnamed
-    shape = tuple(
-        DYNAMIC if side.is_dynamic else side.get_length() for side in _sides(port.get_partial_shape(), unnamed)
-    )
+def _specs(named: Any, compiled: Any, kind: str) -> tuple[TensorSpec, ...]:
+    pairs = enumerate(zip(named, compiled, strict=True))
+    return tuple(_spec(port, _name(read) or f"{kind}_{place}") for place, (read, port) in pairs)
+
+
+def _spec(port: Any, name: str) -> TensorSpec:
+    shape = tuple(DYNAMIC if side.is_dynamic else side.get_length() for side in _sides(port.get_partial_shape(), name))
     element = port.get_element_type()
     dtype = None if element.is_dynamic() else element.to_dtype()
     return spec_for_wire(name, element.get_type_name() if dtype is None else dtype, shape)
@@ -96,7 +101,7 @@ def _name(port: Any) -> str:
         return ""
 
 
-def _sides(shape: Any, unnamed: str) -> Any:
+def _sides(shape: Any, name: str) -> Any:
     if shape.rank.is_dynamic:
-        raise NotLoadableError(f"tensor {unnamed!r} has no fixed number of dimensions, which the wire cannot describe")
+        raise NotLoadableError(f"tensor {name!r} has no fixed number of dimensions, which the wire cannot describe")
     return shape
