@@ -80,6 +80,8 @@ def compose(config: InspectorConfig, context: Context, predictor: Predictor, cap
     past = Past(books.journal, books.writer, books.recorder.submit)
     intake = Intake(config.station, config.queue_length, past.ended_frames)
     ring = RingReader(ring_path(Path(config.shared_memory_folder), config.station))
+    deciding = Rules(config.deadline_ms, config.segment_when)
+    judge = Judge(deciding, ring=ring, plan=plans.adopt, predictor=predictor, stopping=stopping)
     reporting = Sender(context.thing, config.station, context.bus, config.fleet_health_seconds)
     parts = Parts(
         bus=context.bus,
@@ -95,13 +97,7 @@ def compose(config: InspectorConfig, context: Context, predictor: Predictor, cap
             inbox=inbox,
             intake=intake,
             ring=ring,
-            judge=Judge(
-                Rules(config.deadline_ms, config.segment_when),
-                ring=ring,
-                plan=plans.adopt,
-                predictor=predictor,
-                stopping=stopping,
-            ),
+            judge=judge,
             announcer=announcer,
             stopping=stopping,
             adopt=plans.adopt,
