@@ -4,9 +4,11 @@ The rule writes `<prefix><thing>.json` (schema linewatch.FleetHealth/1, overwrit
 object (`summary.json` in the fleet's state), reading only those that changed since the last time; status and gates read that.
 """
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
@@ -167,3 +169,33 @@ def digest(thing: str, raw: bytes, listed: Listed) -> Report:
 def tallies(reports: Mapping[str, Report], things: Iterable[str]) -> dict[str, DeviceTally]:
     """The counts of those of `things` that sent a readable report."""
     return {thing: reports[thing].counted for thing in things if thing in reports and not reports[thing].unreadable}
+
+
+class FolderReports:
+    """HealthReports in a folder of `<thing>.json`; a file's time is when it was received."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def listing(self) -> dict[str, Listed]:
+        """See HealthReports."""
+        found: dict[str, Listed] = {}
+        try:
+            with os.scandir(self._folder) as entries:
+                for entry in entries:
+                    if entry.name.endswith(SUFFIX):
+                        seen = entry.stat()
+                        received = datetime.fromtimestamp(seen.st_mtime, UTC)
+                        found[entry.name.removesuffix(SUFFIX)] = Listed(
+                            tag=f"{seen.st_mtime_ns}-{seen.st_size}", received=moment_text(received)
+                        )
+        except FileNotFoundError:
+            return {}
+        return found
+
+    def read(self, thing: str) -> bytes | None:
+        """See HealthReports."""
+        try:
+            return (self._folder / f"{thing}{SUFFIX}").read_bytes()
+        except FileNotFoundError:
+            return None
