@@ -9,6 +9,7 @@ from tqdm import tqdm
 from model_build.data.commands import add_commands as add_data_commands
 from model_build.evaluation.commands import add_commands as add_evaluation_commands
 from model_build.packaging.commands import add_commands as add_packaging_commands
+from model_build.training.commands import add_commands as add_training_commands
 
 
 def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -16,6 +17,7 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m model_build", description=__doc__)
     commands = parser.add_subparsers(dest="step", required=True, metavar="COMMAND")
     add_data_commands(commands)
+    add_training_commands(commands)
     add_evaluation_commands(commands)
     add_packaging_commands(commands)
     return parser.parse_args(arguments)

@@ -2,7 +2,15 @@
 
 from typing import Annotated
 
+import msgspec
+from linewatch_common.errors import InputError
 from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+_STEPS = (24, 80)  # batches an epoch, at least and at most
+_STEPS_A_DEFECT = 4.0  # times the root of the number of defective pictures
+_FEW = 24  # defective pictures; with fewer, drawn defects are added
+_DRAWN = 0.25  # share of the good pictures that then get one
 
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
@@ -22,26 +30,37 @@ class Augmentation(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class Plan(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One course. An epoch is `steps` batches of `batch` pictures, half of them defective.
+    """One course. An epoch is `steps` batches of `batch` pictures, half of them defective; 0 steps: as the data wants.
 
-    `folds`: models trained beside the final one, each judged on the pictures that it did not see; they choose the thresholds and how
-    long the final model learns. `fold_share`: their courses as a share of `epochs`. `patience`: epochs without a better figure
-    before a fold stops. `average`: decay of the averaged weights that are judged and kept, 0 for none. `pixels`: of the input,
-    where the net takes the part's own aspect ratio. `synthetic`: share of the good pictures in a batch that get a drawn defect.
+    `fold_share`: the courses of the folds' models as a share of `epochs`. `patience`: epochs without a better figure before a fold
+    stops. `average`: decay of the averaged weights that are judged and kept, 0 for none. `pixels`: of the input, where the net takes
+    the part's own aspect ratio. `synthetic`: share of the good pictures that get a drawn defect.
     """
 
     epochs: Count = 12
-    steps: Count = 25
+    steps: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     batch: Annotated[int, Meta(ge=2, le=512)] = 8
     rate: Rate = 2e-3
     weight_decay: Share = 1e-3
     average: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.98
-    folds: Annotated[int, Meta(ge=2, le=20)] = 3
     fold_share: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.7
     patience: Count = 5
     pixels: Annotated[int, Meta(ge=1024, le=16_777_216)] = 172_032
     synthetic: Share = 0.0
     augmentation: Augmentation = Augmentation()
+
+    def checked(self) -> "Plan":
+        """The same. Raises InputError for a value out of its range."""
+        try:
+            return msgspec.convert(msgspec.to_builtins(self), Plan)
+        except msgspec.ValidationError as error:
+            raise InputError(f"the plan: {error}") from error
+
+    def for_data(self, defective: int) -> "Plan":
+        """With what the data decides filled in: more defects take longer to learn, few or none are helped by drawn ones."""
+        steps = self.steps or min(_STEPS[1], max(_STEPS[0], round(_STEPS_A_DEFECT * defective**0.5)))
+        drawn = self.synthetic if defective >= _FEW else max(self.synthetic, _DRAWN if defective else 0.5)
+        return replace(self, steps=steps, synthetic=drawn)
 
 
 PLANS = {"inspector": Plan(), "resnet18": Plan(batch=16, rate=1e-3, average=0.0), "unet": Plan(batch=16, average=0.0)}

@@ -96,4 +96,6 @@ def _taken(name: str) -> bool:
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+    return nn.BatchNorm2d(
+        channels, eps=1e-3, momentum=0.1
+    )  # momentum: short courses from scratch; ImageNet's statistics are kept

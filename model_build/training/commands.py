@@ -1,0 +1,137 @@
+"""`train` and `predict` of the command line."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from linewatch_common.errors import InputError
+from msgspec.structs import replace
+from tqdm import tqdm
+
+from model_build.data.commands import Commands, progress
+from model_build.data.prepared import PreparedSet
+from model_build.data.splits import SPLITS_FILE, read_splits
+from model_build.nets.interface import NETS, net_named
+from model_build.nets.learners import learner_for
+from model_build.training.plan import PLANS, Plan
+from model_build.training.predict import digest_of_model, load_model, predict
+from model_build.training.run import MODEL_FILE, Epoch, read_run
+from model_build.training.session import Order, Report, Session
+
+_NETS = "\n".join(
+    f"  {net.name:10} {net.about} ({net.framework}; gives {' and '.join(net.outputs)})" for net in NETS.values()
+)
+_TRAIN = f"""Train a net on a prepared folder; RUN then holds everything that was learnt and how.
+
+Nets:
+{_NETS}
+
+A model is trained beside each fold of DATA/splits.json: what it says of its fold chooses the thresholds (RUN/validation), and when it
+was best says how long the final model learns, from all training pictures. The test split is not touched.
+
+Every epoch ends with a checkpoint; after an interruption the same command with --resume goes on where it was. Where ImageNet weights are
+not installed the net starts from scratch, and says so. Without defective pictures it learns from drawn defects.
+
+  python -m model_build train build/data/kolektorsdd build/runs/inspector-0 --seed 0
+  python -m model_build train build/data/kolektorsdd build/runs/inspector-0 --seed 0 --resume
+"""
+_PREDICT = """Let a trained model speak: predictions in the form that `evaluate` reads (docs/evaluation.md).
+
+The float model RUN/model.onnx runs by ONNX Runtime; --artefact FILE runs a compiled one (.onnx, or .xml of OpenVINO) instead. Pictures are
+prepared by the code that the device runs.
+
+  python -m model_build predict build/runs/inspector-0 build/data/kolektorsdd build/runs/inspector-0/test --split test
+"""
+
+
+def add_commands(commands: Commands) -> None:
+    """Add both to the parser."""
+    train = _command(commands, "train", "a net on a prepared folder, with folds, checkpoints and --resume", _TRAIN)
+    train.add_argument("data", type=Path, help="a prepared folder with splits.json")
+    train.add_argument("run", type=Path, help="folder for the run")
+    train.add_argument("--model", choices=list(NETS), default="inspector", help="default: inspector")
+    train.add_argument("--seed", type=int, default=0, help="default 0; the same seed learns the same")
+    train.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    train.add_argument("--epochs", type=int, help="of the final model's course")
+    train.add_argument("--steps", type=int, help="batches an epoch")
+    train.add_argument("--batch", type=int, help="pictures a batch")
+    train.add_argument("--rate", type=float, help="highest learning rate")
+    train.add_argument("--pixels", type=int, help="of the input, where the net takes the part's own aspect ratio")
+    train.add_argument("--synthetic", type=float, help="share of good pictures that get a drawn defect")
+    train.set_defaults(command=_train)
+    said = _command(commands, "predict", "a trained model, or an artefact of it, on a split", _PREDICT)
+    said.add_argument("run", type=Path, help="a finished run")
+    said.add_argument("data", type=Path, help="a prepared folder with splits.json")
+    said.add_argument("out", type=Path, help="folder for the predictions")
+    said.add_argument("--split", default="test", help="which pictures (default: test)")
+    said.add_argument("--artefact", type=Path, help="a compiled model instead of the float one")
+    said.set_defaults(command=_predict)
+
+
+def _command(commands: Commands, name: str, line: str, text: str) -> argparse.ArgumentParser:
+    return commands.add_parser(name, help=line, description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def planned(options: argparse.Namespace) -> Plan:
+    """The net's plan with what the command line says. Raises InputError for a value out of range."""
+    plan = PLANS[options.model]
+    names = ("epochs", "steps", "batch", "rate", "pixels", "synthetic")
+    given = {name: value for name in names if (value := getattr(options, name)) is not None}
+    return replace(plan, **given).checked()
+
+
+def _train(options: argparse.Namespace) -> None:
+    data = PreparedSet.open(options.data)
+    splits = read_splits(options.data / SPLITS_FILE, data)
+    order = Order(net_named(options.model), planned(options), options.seed)
+    bars = _Bars()
+    try:
+        run = Session(data, splits, order, options.run, learner_for).run(bars.report, resume=options.resume)
+    except FloatingPointError as error:
+        raise InputError(f"{options.run}: {error}") from error
+    finally:
+        bars.close()
+    if run.start == "scratch":
+        print(f"{options.run}: trained from scratch, no ImageNet weights are installed for {run.model}")
+    print(f"{options.run}: {run.model}, seed {run.seed}, {run.epochs} epochs, {run.times.seconds:.0f} s")
+    for number, fold in enumerate(run.folds):
+        print(f"  fold {number + 1}: best epoch {fold.best} of {fold.epochs}, {fold.figures}")
+
+
+def _predict(options: argparse.Namespace) -> None:
+    run, data = read_run(options.run), PreparedSet.open(options.data)
+    splits = read_splits(options.data / SPLITS_FILE, data)
+    if options.split not in splits.splits:
+        raise InputError(f"split {options.split!r} is unknown, expected one of {', '.join(splits.splits)}")
+    if run.classes != data.index.classes:
+        raise InputError(f"{options.run}: knows the classes {run.classes}, {options.data} has {data.index.classes}")
+    path = options.artefact or options.run / MODEL_FILE
+    names = progress(splits.splits[options.split], "predicting")
+    count = predict(load_model(path), digest_of_model(path), data, run.preparation, names=names, out=options.out)
+    print(f"{options.out}: {count} pictures of {options.split} by {path}")
+
+
+class _Bars:
+    """A bar a course on stderr, with the loss and the last figures."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._figures: dict[str, float] = {}
+        self.report = Report(self._begin, self._step, self._epoch)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def _begin(self, name: str, done: int, steps: int) -> None:
+        self.close()
+        self._figures = {}
+        self._bar = tqdm(initial=done, total=steps, desc=name, unit="step", mininterval=2)
+
+    def _step(self, loss: float) -> None:
+        self._bar.update()
+        self._bar.set_postfix({"loss": f"{loss:.3f}", **self._figures}, refresh=False)
+
+    def _epoch(self, epoch: Epoch) -> None:
+        self._figures = epoch.figures
