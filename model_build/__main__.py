@@ -6,7 +6,9 @@ import sys
 from linewatch_common.errors import LinewatchError
 from tqdm import tqdm
 
+from model_build.captures.commands import add_commands as add_capture_commands
 from model_build.data.commands import add_commands as add_data_commands
+from model_build.devices.commands import add_commands as add_device_commands
 from model_build.evaluation.commands import add_commands as add_evaluation_commands
 from model_build.packaging.commands import add_commands as add_packaging_commands
 from model_build.training.commands import add_commands as add_training_commands
@@ -17,7 +19,9 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m model_build", description=__doc__)
     commands = parser.add_subparsers(dest="step", required=True, metavar="COMMAND")
     add_data_commands(commands)
+    add_capture_commands(commands)
     add_training_commands(commands)
+    add_device_commands(commands)
     add_evaluation_commands(commands)
     add_packaging_commands(commands)
     return parser.parse_args(arguments)

@@ -6,6 +6,7 @@ from linewatch_common.errors import InputError
 
 from model_build.data.readers.captured import Captured
 from model_build.data.readers.coco import Coco
+from model_build.data.readers.fleet import Fleet
 from model_build.data.readers.folders import MvTec, Reference
 from model_build.data.readers.ground_truth import GroundTruth
 from model_build.data.readers.kolektor import KolektorSDD, KolektorSDD2, KolektorWithManifest
@@ -19,6 +20,7 @@ READERS: tuple[Reader, ...] = (
     Coco(),
     GroundTruth(),
     Captured(),
+    Fleet(),
     MvTec(),
 )
 
