@@ -2,29 +2,38 @@
 
 import argparse
 import sys
+from importlib import import_module
 
 from linewatch_common.errors import LinewatchError
 from tqdm import tqdm
 
-from model_build.captures.commands import add_commands as add_capture_commands
-from model_build.data.commands import add_commands as add_data_commands
-from model_build.devices.commands import add_commands as add_device_commands
-from model_build.evaluation.commands import add_commands as add_evaluation_commands
-from model_build.packaging.commands import add_commands as add_packaging_commands
-from model_build.training.commands import add_commands as add_training_commands
+# Sub-package and its commands. Only the one that is asked for is imported: each step runs in an environment that has what
+# this step needs, and starts at once.
+COMMANDS = {
+    "data": ("prepare", "report"),
+    "captures": ("captures",),
+    "training": ("train", "predict"),
+    "evaluation": ("evaluate",),
+    "compiling": ("compile",),
+    "packaging": ("key", "package", "verify"),
+    "devices": ("device",),
+}
 
 
 def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line; `parsed(...).command(...)` runs it. A wrong one exits with 2."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    return parser_for(arguments[0] if arguments else "").parse_args(arguments)
+
+
+def parser_for(command: str) -> argparse.ArgumentParser:
+    """The parser of one command; of all when there is none of that name."""
     parser = argparse.ArgumentParser(prog="python -m model_build", description=__doc__)
     commands = parser.add_subparsers(dest="step", required=True, metavar="COMMAND")
-    add_data_commands(commands)
-    add_capture_commands(commands)
-    add_training_commands(commands)
-    add_device_commands(commands)
-    add_evaluation_commands(commands)
-    add_packaging_commands(commands)
-    return parser.parse_args(arguments)
+    wanted = [package for package, names in COMMANDS.items() if command in names]
+    for package in wanted or COMMANDS:
+        import_module(f"model_build.{package}.commands").add_commands(commands)
+    return parser
 
 
 def main(arguments: list[str] | None = None) -> int:

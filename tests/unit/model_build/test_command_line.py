@@ -1,0 +1,20 @@
+"""The command line's table is what the commands are."""
+
+import argparse
+from importlib import import_module
+
+import pytest
+
+from model_build.__main__ import COMMANDS, parser_for
+
+
+@pytest.mark.parametrize("package", COMMANDS)
+def test_a_package_adds_the_commands_of_the_table(package: str) -> None:
+    commands = argparse.ArgumentParser().add_subparsers()
+    import_module(f"model_build.{package}.commands").add_commands(commands)
+    assert tuple(sorted(commands.choices)) == tuple(sorted(COMMANDS[package]))
+
+
+def test_help_lists_every_command() -> None:
+    text = parser_for("").format_help()
+    assert all(f"    {name} " in text for names in COMMANDS.values() for name in names)
