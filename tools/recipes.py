@@ -25,6 +25,7 @@ CONFIG_CLASSES = {
     "com.linewatch.Dashboard": "linewatch_dashboard.config:DashboardConfig",
     "com.linewatch.model.SurfaceClassifier": "linewatch_model.config:ModelConfig",
     "com.linewatch.model.SurfaceSegmenter": "linewatch_model.config:ModelConfig",
+    "com.linewatch.model.SurfaceInspector": "linewatch_model.config:ModelConfig",
 }
 
 

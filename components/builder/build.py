@@ -16,7 +16,7 @@ from components.builder.configuration import with_site
 from components.builder.errors import BuildError
 from components.builder.models import check_package, manifest_version, package_of
 from components.builder.progress import Progress
-from components.builder.recipes import built_recipe, check_version, load_recipe
+from components.builder.recipes import built_recipe, check_version, recipe_of
 from components.builder.table import ARCHITECTURES, MEGABYTE, artefact_of
 from components.builder.wheels import Layer, build_layer, cached_layer, find_uv
 
@@ -65,7 +65,7 @@ class _Build:
     def _orders(self, component: str) -> list[Order]:
         """The component's recipe, written, and its zips to build. Raises BuildError."""
         request, artefact = self._request, artefact_of(component)
-        recipe = load_recipe(request.root / "recipes" / f"{component}.json")
+        recipe = recipe_of(request.root, artefact)
         recipe = with_site(recipe, request.site.get(component, {}))
         package = package_of(request.root, artefact, request.packages.get(component))
         version = request.versions.get(component, recipe["ComponentVersion"])

@@ -2,6 +2,7 @@
 
 import argparse
 import platform
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -10,8 +11,9 @@ from pathlib import Path
 from components.builder.build import Request, build
 from components.builder.configuration import read_site
 from components.builder.errors import BuildError
+from components.builder.models import has_package
 from components.builder.progress import open_progress
-from components.builder.table import ARCHITECTURES, ARTEFACTS
+from components.builder.table import ARCHITECTURES, ARTEFACTS, MODEL_PREFIX, OPTIONAL
 
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "aarch64", "arm64": "aarch64"}
 
@@ -59,8 +61,8 @@ def _request(root: Path, options: argparse.Namespace) -> Request:
         root=root,
         out=(options.out or root / "greengrass-build").resolve(),
         cache=(options.cache or root / ".cache" / "build").resolve(),
-        components=tuple(_known(name) for name in options.component or [a.component for a in ARTEFACTS]),
-        architectures=_architectures(options.architecture),
+        components=tuple(_known(name) for name in options.component or _usual(root)),
+        architectures=architectures_named(options.architecture),
         python=_python(options.python),
         versions=_pairs(options.version, "--version"),
         packages={name: Path(folder).resolve() for name, folder in _pairs(options.package, "--package").items()},
@@ -69,11 +71,18 @@ def _request(root: Path, options: argparse.Namespace) -> Request:
     )
 
 
+def _usual(root: Path) -> list[str]:
+    """Everything that there is: an optional model without a package is left out."""
+    return [a.component for a in (*ARTEFACTS, *OPTIONAL) if a in ARTEFACTS or has_package(root, a)]
+
+
 def _known(name: str) -> str:
     """A component's name, in full or without com.linewatch."""
-    for artefact in ARTEFACTS:
+    for artefact in (*ARTEFACTS, *OPTIONAL):
         if name in {artefact.component, artefact.component.removeprefix("com.linewatch."), artefact.stem}:
             return artefact.component
+    if re.fullmatch(re.escape(MODEL_PREFIX) + r"[A-Za-z0-9](-*[A-Za-z0-9])*", name):
+        return name  # a model of somebody else's
     raise BuildError(f"{name}: no such component; there are {', '.join(a.component for a in ARTEFACTS)}")
 
 
@@ -92,7 +101,8 @@ def _python(version: str) -> str:
     return version
 
 
-def _architectures(wanted: str) -> tuple[str, ...]:
+def architectures_named(wanted: str) -> tuple[str, ...]:
+    """The processors of an --architecture. Raises BuildError for a host that is none of them."""
     if wanted == "all":
         return tuple(ARCHITECTURES)
     if wanted != "host":

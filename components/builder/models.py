@@ -6,7 +6,7 @@ from pathlib import Path
 from components.builder.errors import BuildError
 from components.builder.table import Artefact
 
-MANIFEST = "manifest.json"
+MANIFEST, SIGNATURE, PACKAGE = "manifest.json", "signature.json", "package"
 
 
 def package_of(root: Path, artefact: Artefact, given: Path | None) -> Path | None:
@@ -17,6 +17,17 @@ def package_of(root: Path, artefact: Artefact, given: Path | None) -> Path | Non
     if not (folder / MANIFEST).is_file():
         raise BuildError(f"{folder}: no model package, {MANIFEST} is missing")
     return folder
+
+
+def has_package(root: Path, artefact: Artefact) -> bool:
+    """Whether the repository has a package for this model."""
+    return artefact.model is not None and (root / "components" / "models" / artefact.model / MANIFEST).is_file()
+
+
+def signature_beside(package: Path) -> Path | None:
+    """The envelope beside a package (linewatch_common.approval), which the component takes along."""
+    path = package.parent / SIGNATURE
+    return path if package.name == PACKAGE and path.is_file() else None
 
 
 def check_package(folder: Path, artefact: Artefact, version: str) -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from components.builder.errors import BuildError
+from components.builder.table import Artefact, model_artefact
 
 # Greengrass lite reads no more of a recipe file.
 MAX_RECIPE_BYTES = 8_000
+MODEL_TEMPLATE = model_artefact("SurfaceClassifier")
 _PYTHON = re.compile(r"python3\.\d+")
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 
@@ -23,6 +25,18 @@ def load_recipe(path: Path) -> dict[str, Any]:
         raise BuildError(f"{path}: ComponentName must be {path.stem}")
     check_version(str(recipe.get("ComponentVersion")), str(path))
     return recipe
+
+
+def recipe_of(root: Path, artefact: Artefact) -> dict[str, Any]:
+    """The component's source recipe. A model that has none of its own gets the classifier's with its own name. Raises BuildError."""
+    path = root / "recipes" / f"{artefact.component}.json"
+    if artefact.model is None or path.exists():
+        return load_recipe(path)
+    text = json.dumps(load_recipe(root / "recipes" / f"{MODEL_TEMPLATE.component}.json"))
+    text = text.replace(MODEL_TEMPLATE.component, artefact.component)
+    text = text.replace(f"{MODEL_TEMPLATE.stem}-", f"{artefact.stem}-")
+    recipe: dict[str, Any] = json.loads(text)
+    return {**recipe, "ComponentDescription": f"linewatch: a version of the model {artefact.model}."}
 
 
 def check_version(version: str, where: str) -> None:

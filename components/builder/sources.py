@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from components.builder.errors import BuildError
+from components.builder.models import PACKAGE, SIGNATURE, signature_beside
 from components.builder.table import Artefact
 
 _SKIPPED_SUFFIXES = frozenset({".pyc", ".pyi", ".proto"})
@@ -15,7 +16,10 @@ def first_party(root: Path, artefact: Artefact, model_package: Path | None) -> l
     for package in artefact.packages:
         entries += _below(_package_folder(root, package), f"lib/{package}/")
     if model_package is not None:
-        entries += _below(model_package, "package/")
+        entries += _below(model_package, f"{PACKAGE}/")
+        signature = signature_beside(model_package)
+        if signature is not None:
+            entries.append((SIGNATURE, signature.read_bytes()))
     return sorted(entries)
 
 

@@ -1,5 +1,6 @@
 """What each artefact holds: the one place that says which lock file and which first-party packages go into it."""
 
+import re
 from dataclasses import dataclass
 
 MEGABYTE = 1_000_000
@@ -54,6 +55,17 @@ class Artefact:
         return f"{self.stem}-{architecture}.zip"
 
 
+MODEL_PREFIX = "com.linewatch.model."
+
+
+def model_artefact(model: str) -> Artefact:
+    """The artefact of a model component, whatever the model is called."""
+    stem = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", model).lower()
+    return Artefact(
+        MODEL_PREFIX + model, stem, "model", ("linewatch_common", "linewatch_model"), installs=True, model=model
+    )
+
+
 ARTEFACTS = (
     Artefact("com.linewatch.Camera", "camera", "camera", ("linewatch_common", "linewatch_camera")),
     Artefact(
@@ -72,20 +84,15 @@ ARTEFACTS = (
         ("linewatch_common", "linewatch_vision", "linewatch_agent_api", "linewatch_inspector"),
     ),
     Artefact("com.linewatch.Dashboard", "dashboard", "dashboard", ("linewatch_common", "linewatch_dashboard")),
-    *(
-        Artefact(
-            f"com.linewatch.model.{model}",
-            stem,
-            "model",
-            ("linewatch_common", "linewatch_model"),
-            installs=True,
-            model=model,
-        )
-        for model, stem in (("SurfaceClassifier", "surface-classifier"), ("SurfaceSegmenter", "surface-segmenter"))
-    ),
+    model_artefact("SurfaceClassifier"),
+    model_artefact("SurfaceSegmenter"),
 )
+# Built when its package lies under components/models/: one net for both roles, instead of the two above.
+OPTIONAL = (model_artefact("SurfaceInspector"),)
 
 
 def artefact_of(component: str) -> Artefact:
-    """The table's row of a component. Raises KeyError."""
+    """The table's row of a component; every model component has one. Raises KeyError."""
+    if component.startswith(MODEL_PREFIX):
+        return model_artefact(component.removeprefix(MODEL_PREFIX))
     return {artefact.component: artefact for artefact in ARTEFACTS}[component]

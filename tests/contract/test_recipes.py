@@ -12,10 +12,10 @@ from linewatch_common.config import default_configuration, read_config
 from linewatch_common.topics import Topics, fleet_health
 
 from components.builder.recipes import built_recipe, load_recipe
-from components.builder.table import ARCHITECTURES, ARTEFACTS, Artefact, artefact_of
+from components.builder.table import ARCHITECTURES, ARTEFACTS, OPTIONAL, Artefact, artefact_of
 from tools.recipes import CONFIG_CLASSES, ROOT, config_class, recipe_path
 
-COMPONENTS = [artefact.component for artefact in ARTEFACTS]
+COMPONENTS = [artefact.component for artefact in (*ARTEFACTS, *OPTIONAL)]
 STATION = "any"
 
 # Who says what, and who listens to what, by the names of linewatch_common.topics.
@@ -26,6 +26,7 @@ PUBLISHES = {
     "com.linewatch.Dashboard": {"status", "commands"},
     "com.linewatch.model.SurfaceClassifier": {"models", "status"},
     "com.linewatch.model.SurfaceSegmenter": {"models", "status"},
+    "com.linewatch.model.SurfaceInspector": {"models", "status"},
 }
 SUBSCRIBES = {
     "com.linewatch.Camera": {"status", "commands"},
@@ -34,6 +35,7 @@ SUBSCRIBES = {
     "com.linewatch.Dashboard": {"verdicts", "alerts", "models", "status", "command_results"},
     "com.linewatch.model.SurfaceClassifier": {"models", "status"},
     "com.linewatch.model.SurfaceSegmenter": {"models", "status"},
+    "com.linewatch.model.SurfaceInspector": {"models", "status"},
 }
 # Each component beats and hears its own beat in linewatch_common.service, so its own code need not name this topic.
 BY_SERVICE = {"status"}
