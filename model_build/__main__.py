@@ -17,6 +17,7 @@ COMMANDS = {
     "compiling": ("compile",),
     "packaging": ("key", "package", "verify"),
     "devices": ("device",),
+    "publishing": ("publish",),
 }
 
 
@@ -43,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         options.command(options)
     except LinewatchError as error:
         tqdm.write(f"{options.step}: {error}", file=sys.stderr)  # on a line of its own, whatever bar is drawn
-        return 1
+        return int(getattr(error, "exit_code", 1))  # a deployment says how it ended (model_build.fleet.errors)
     return 0
 
 

@@ -60,7 +60,7 @@ _CREDENTIALS = frozenset(
     ]
 )
 _REFUSED = frozenset(["AccessDenied", "AccessDeniedException", "UnauthorizedException", "UnauthorizedOperation", "403"])
-_MISSING = frozenset(["ResourceNotFoundException", "NoSuchKey", "NoSuchBucket", "NotFound", "404"])
+_MISSING = frozenset(["ResourceNotFoundException", "NoSuchKey", "NoSuchBucket", "NoSuchUpload", "NotFound", "404"])
 _CONFLICT = frozenset(
     ["ConflictException", "PreconditionFailed", "ConditionalRequestConflict", "ResourceAlreadyExistsException", "412"]
 )

@@ -62,6 +62,18 @@ class Components(State):
         found = self._component(p["arn"])
         return {"recipeOutputFormat": "JSON", "recipe": json.dumps(found.recipe).encode()}
 
+    def list_components(self, p: dict[str, Any]) -> dict[str, Any]:
+        newest = {each.recipe["ComponentName"]: each for each in self.components.values()}
+        rows = [
+            {
+                "arn": each.arn.partition(":versions:")[0],
+                "componentName": name,
+                "latestVersion": {"arn": each.arn, "componentVersion": each.recipe["ComponentVersion"]},
+            }
+            for name, each in sorted(newest.items())
+        ]
+        return page(p, "components", rows if p.get("scope", "PRIVATE") == "PRIVATE" else [])
+
     def list_component_versions(self, p: dict[str, Any]) -> dict[str, Any]:
         rows = [
             {

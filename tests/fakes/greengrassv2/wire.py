@@ -1,6 +1,7 @@
 """From an HTTP request to an operation and its checked parameters, and from an answer back to JSON: all by botocore's service models."""
 
 import base64
+import functools
 import json
 import re
 import urllib.parse
@@ -57,10 +58,11 @@ class Wire:
     operations: list[Operation] = field(default_factory=list)
     error_status: dict[str, int] = field(default_factory=dict)
 
-    @classmethod
-    def load(cls) -> "Wire":
+    @staticmethod
+    @functools.cache
+    def load() -> "Wire":
         """Read the service models."""
-        wire = cls()
+        wire = Wire()
         session = botocore.session.get_session()
         for service in ("greengrassv2", "iot"):
             model = session.get_service_model(service)
