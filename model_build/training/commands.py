@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from linewatch_common.errors import InputError
+from linewatch_common.errors import InputError, StorageError
 from msgspec.structs import replace
 from tqdm import tqdm
 
@@ -89,6 +89,8 @@ def _train(options: argparse.Namespace) -> None:
         run = Session(data, splits, order, options.run, learner_for).run(bars.report, resume=options.resume)
     except FloatingPointError as error:
         raise InputError(f"{options.run}: {error}") from error
+    except OSError as error:  # the frameworks' own writing, of the exported model
+        raise StorageError(f"{options.run}: cannot write: {error.strerror}") from error
     finally:
         bars.close()
     if run.start == "scratch":
