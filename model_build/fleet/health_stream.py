@@ -1,0 +1,112 @@
+"""Health reports as a delivery stream leaves them: objects of many lines, so that ten thousand devices cost a few calls, not ten thousand.
+
+The IoT rule hands every report to Amazon Data Firehose, which writes an object each minute or each few megabytes below
+`<prefix>YYYY/MM/DD/HH/` (UTC), one report a line with `device` (the thing of the topic, which the device cannot forge) added.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from model_build.fleet.calls import Caller
+from model_build.fleet.configuration import moment_text
+from model_build.fleet.errors import NotFoundError
+from model_build.fleet.health import Listed
+
+# A report a minute, held back by the stream for one more; a device that was not heard for this long is silent to every gate.
+WINDOW = timedelta(minutes=30)
+# A report is 4 KB at most, and the rule adds the thing's name.
+MAX_LINE_BYTES = 5_000
+_LINE_CHUNK = 1024 * 1024
+
+
+class _Head(msgspec.Struct):
+    """What decides which report is the newest."""
+
+    device: str
+    at: str
+
+
+class StreamReports:
+    """HealthReports in a stream's objects. Objects are read once in the life of this instance, so polling costs only what is new."""
+
+    def __init__(
+        self,
+        client: Any,
+        bucket: str,
+        prefix: str,
+        caller: Caller,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._prefix = prefix
+        self._call = caller
+        self._clock = clock
+        self._read: dict[
+            str, datetime
+        ] = {}  # keys that were read, with their time: those out of the window are forgotten
+        self._newest: dict[str, tuple[str, bytes, Listed]] = {}
+        self.unreadable = 0
+
+    def listing(self) -> dict[str, Listed]:
+        """See HealthReports: one call for each hour and each object that is new."""
+        now = self._clock()
+        for key, modified in self._new_objects(now):
+            self._take(key, moment_text(modified))
+            self._read[key] = modified
+        self._read = {key: at for key, at in self._read.items() if at >= now - 2 * WINDOW}
+        return {thing: listed for thing, (_, _, listed) in self._newest.items()}
+
+    def read(self, thing: str) -> bytes | None:
+        """See HealthReports: from memory, after `listing`."""
+        found = self._newest.get(thing)
+        return None if found is None else found[1]
+
+    def _new_objects(self, now: datetime) -> Iterator[tuple[str, datetime]]:
+        for hour in _hours(now - WINDOW, now):
+            token: dict[str, str] = {}
+            while True:
+                prefix = f"{self._prefix}{hour}"
+                answer = self._call(self._client, "list_objects_v2", Bucket=self._bucket, Prefix=prefix, **token)
+                for entry in answer.get("Contents", []):
+                    if entry["Key"] not in self._read and entry["LastModified"] >= now - WINDOW:
+                        yield entry["Key"], entry["LastModified"]
+                if not answer.get("IsTruncated"):
+                    break
+                token = {"ContinuationToken": answer["NextContinuationToken"]}
+
+    def _take(self, key: str, received: str) -> None:
+        try:
+            body = self._call(self._client, "get_object", Bucket=self._bucket, Key=key)["Body"]
+        except NotFoundError:
+            return  # its life in the bucket has ended since it was listed
+        for line in body.iter_lines(chunk_size=_LINE_CHUNK):
+            self._keep(line, received)
+
+    def _keep(self, line: bytes, received: str) -> None:
+        """A line that is no report is counted and passed over: one device must not stop the fleet."""
+        if not line:
+            return
+        try:
+            head = msgspec.json.decode(line, type=_Head) if len(line) <= MAX_LINE_BYTES else None
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            head = None
+        if head is None:
+            self.unreadable += 1
+            return
+        known = self._newest.get(head.device)
+        if known is None or head.at >= known[0]:
+            tag = hashlib.blake2b(line, digest_size=16).hexdigest()
+            self._newest[head.device] = (head.at, line, Listed(tag=tag, received=received))
+
+
+def _hours(first: datetime, last: datetime) -> Iterator[str]:
+    """Key parts of the hours from `first` to `last`, both taken in, in UTC."""
+    hour = first.replace(minute=0, second=0, microsecond=0)
+    while hour <= last:
+        yield hour.strftime("%Y/%m/%d/%H/")
+        hour += timedelta(hours=1)
