@@ -5,6 +5,7 @@
 import copy
 import io
 import math
+import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -132,8 +133,10 @@ class TorchLearner:
     def _loaded(self, data: bytes) -> Any:
         try:
             return torch.load(io.BytesIO(data), map_location=self._device, weights_only=True)
-        except (RuntimeError, ValueError, EOFError, OSError, LookupError) as error:
-            raise InputError(f"the weights cannot be read: {error}") from error
+        except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError, LookupError) as error:
+            raise InputError(
+                f"the weights cannot be read: {str(error).partition(chr(10))[0] or type(error).__name__}"
+            ) from error
 
 
 def normalised(planes: Tensor) -> Tensor:

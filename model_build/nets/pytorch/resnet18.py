@@ -1,6 +1,7 @@
 """ResNet18 (K. He et al., "Deep Residual Learning for Image Recognition", 2015) with one score: the reference's classifier.
 
-11.2 M parameters, 3.6 GFLOP at 224 x 224. It learns from whole pictures' labels alone, from scratch: no package brings its ImageNet weights.
+11.2 M parameters, 3.6 GFLOP at 224 x 224. It learns from whole pictures' labels alone, from scratch: no package brings its
+ImageNet weights.
 """
 # torch is not installed where the types are checked:
 # mypy: disable-error-code="misc"
