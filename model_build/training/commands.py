@@ -58,6 +58,9 @@ def add_commands(commands: Commands) -> None:
     train.add_argument("--rate", type=float, help="highest learning rate")
     train.add_argument("--pixels", type=int, help="of the input, where the net takes the part's own aspect ratio")
     train.add_argument("--synthetic", type=float, help="share of good pictures that get a drawn defect")
+    train.add_argument(
+        "--defects", type=int, help="learn from at most so many defective pictures (0: from drawn ones alone)"
+    )
     train.set_defaults(command=_train)
     said = _command(commands, "predict", "a trained model, or an artefact of it, on a split", _PREDICT)
     said.add_argument("run", type=Path, help="a finished run")
@@ -75,7 +78,7 @@ def _command(commands: Commands, name: str, line: str, text: str) -> argparse.Ar
 def planned(options: argparse.Namespace) -> Plan:
     """The net's plan with what the command line says. Raises InputError for a value out of range."""
     plan = PLANS[options.model]
-    names = ("epochs", "steps", "batch", "rate", "pixels", "synthetic")
+    names = ("epochs", "steps", "batch", "rate", "pixels", "synthetic", "defects")
     given = {name: value for name in names if (value := getattr(options, name)) is not None}
     return replace(plan, **given).checked()
 

@@ -35,7 +35,8 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     `fold_share`: the courses of the folds' models as a share of `epochs`. `patience`: epochs without a better figure before a fold
     stops. `average`: decay of the averaged weights that are judged and kept, 0 for none. `pixels`: of the input, where the net takes
-    the part's own aspect ratio. `synthetic`: share of the good pictures that get a drawn defect.
+    the part's own aspect ratio. `synthetic`: share of the good pictures that get a drawn defect. `defects`: learn from at most so many of
+    the defective pictures, drawn by the seed; all of them judge.
     """
 
     epochs: Count = 10
@@ -48,6 +49,7 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     patience: Count = 4
     pixels: Annotated[int, Meta(ge=1024, le=16_777_216)] = 172_032
     synthetic: Share = 0.0
+    defects: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     augmentation: Augmentation = Augmentation()
 
     def checked(self) -> "Plan":
@@ -59,6 +61,7 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     def for_data(self, defective: int) -> "Plan":
         """With what the data decides filled in: more defects take longer to learn, few or none are helped by drawn ones."""
+        defective = defective if self.defects is None else min(defective, self.defects)
         steps = self.steps or min(_STEPS[1], max(_STEPS[0], round(_STEPS_A_DEFECT * defective**_GROWTH)))
         drawn = self.synthetic if defective >= _FEW else max(self.synthetic, _DRAWN if defective else 0.5)
         return replace(self, steps=steps, synthetic=drawn)

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import median
 
 import msgspec
+import numpy as np
 from linewatch_common.clock import utc_now
 from linewatch_common.errors import InputError, StorageError
 from linewatch_common.files import write_atomically
@@ -80,6 +81,7 @@ class Session:
         self._preparation = msgspec.structs.replace(preparation, region_of_interest=region)
         self._plan = order.plan.for_data(sum(entry.defective for entry in entries))
         self._pictures = Pictures(data, self._preparation)
+        self._unused = _unused([entry.id for entry in entries if entry.defective], self._plan.defects, order.seed)
         parts = (order.net.name, order.seed, self._plan, self._preparation, data.digest, splits.checksum)
         self._key = hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
@@ -124,7 +126,7 @@ class Session:
     ) -> tuple[Learner, Checkpoint]:
         """Follow one course; the learner holds its best weights."""
         held = self._splits.folds[fold] if fold is not None else ()
-        left = set(held)
+        left = set(held) | self._unused
         course = Course(
             key=f"{self._key}/{fold}/{epochs}",
             plan=self._plan,
@@ -231,6 +233,13 @@ class Session:
         if source.exists():
             PredictionsFolder(source).finish(model, self._data, scores, masks=masks)
             source.replace(target)
+
+
+def _unused(defective: list[str], wanted: int | None, seed: int) -> set[str]:
+    """Defective pictures that are not to be learnt from."""
+    if wanted is None:
+        return set()
+    return {defective[place] for place in np.random.default_rng(seed).permutation(len(defective))[wanted:]}
 
 
 def _result(fold: Checkpoint) -> FoldResult:

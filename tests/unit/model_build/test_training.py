@@ -211,6 +211,25 @@ def test_no_model_learns_from_the_pictures_that_judge_it(prepared: Path, tmp_pat
     assert all(kind.isdisjoint({drawn[name] for name in splits.splits[TEST]}) for kind in learnt)
 
 
+def test_a_run_can_learn_from_a_few_of_the_defects_and_is_judged_by_all(prepared: Path, tmp_path: Path) -> None:
+    data, splits = opened(prepared)
+    marked: list[float] = []
+
+    class Spy(FakeLearner):
+        """Counts how many defective pictures it is shown."""
+
+        def learn(self, batch: Batch) -> float:
+            marked.append(float(batch.defective.sum()))
+            return super().learn(batch)
+
+    plan = msgspec.structs.replace(PLAN, defects=0)
+    run = session(prepared, tmp_path / "run", Spy, plan=plan).run(SILENT, resume=False)
+    assert run.plan.synthetic == 0.5
+    assert 0 < sum(marked) < len(marked) * PLAN.batch  # drawn ones
+    said = open_predictions(tmp_path / "run" / "validation", data.digest, splits.splits[TRAIN], "training")
+    assert any(data.entry(name).defective for name in said.document.scores)
+
+
 class PowerCutError(Exception):
     """Somebody pulled the plug."""
 
@@ -270,6 +289,7 @@ def test_few_defects_are_helped_by_drawn_ones() -> None:
     assert Plan().for_data(0).synthetic == 0.5
     assert Plan().for_data(5).synthetic == 0.25
     assert Plan().for_data(5000).steps == 80
+    assert Plan(defects=5).for_data(5000) == Plan(defects=5).for_data(5)
     with pytest.raises(InputError, match="the plan"):
         msgspec.structs.replace(Plan(), rate=-1.0).checked()
 
