@@ -27,6 +27,7 @@ from linewatch_agent.counters import Counters
 from linewatch_agent.dataplane import DataPlane
 from linewatch_agent.desk import ModelDesk
 from linewatch_agent.folders import Format
+from linewatch_agent.keys import read_keys
 from linewatch_agent.loading import ModelLoader
 from linewatch_agent.lookout.models import LookoutModels
 from linewatch_agent.lookout.servicer import LookoutServicer
@@ -41,6 +42,7 @@ from linewatch_agent.server import AgentServer
 from linewatch_agent.servicer import WireServicer
 from linewatch_agent.sockets import Listener
 from linewatch_agent.standalone import Standalone, socket_of
+from linewatch_agent.trust import FloorFile, Trust
 
 log = logging.getLogger(__name__)
 MEGABYTE = 1_000_000
@@ -54,7 +56,9 @@ def build_core(
     `roots` are the allowed ones when the configuration names none; without either, a model may lie anywhere.
     """
     counters = Counters()
-    registry = ModelRegistry(ModelLoader(_backends(config)), config.memory_budget_mb * MEGABYTE)
+    registry = ModelRegistry(
+        ModelLoader(_backends(config), trust_of(config, folder)), config.memory_budget_mb * MEGABYTE
+    )
     captures = build_captures(config, device, folder, counters)
     allowed = tuple(Path(root) for root in config.allowed_roots) or roots
     if not allowed:
@@ -65,6 +69,11 @@ def build_core(
     edge = AgentServer(partial(add_AgentServicer_to_server, WireServicer(plane)), listeners)
     lookout = _lookout_server(config, LookoutModels(registry, places, config.lookout_models))
     return AgentCore(registry, captures, counters, (edge, *lookout, MetricsServer(metrics, config.metrics_port)))
+
+
+def trust_of(config: AgentConfig, folder: Path) -> Trust:
+    """Whose packages are run; `folder` keeps what must outlive a restart."""
+    return Trust(read_keys(config.trusted_keys), config.require_signature, FloorFile(folder / "security-floors.json"))
 
 
 def _lookout_server(config: AgentConfig, models: LookoutModels) -> tuple[AgentServer, ...]:
@@ -93,7 +102,7 @@ def build_component(config: AgentConfig, context: Context) -> AgentComponent:
         latency_budget_ms=config.golden_latency_budget_ms,
         withdrawal_seconds=config.withdrawal_minutes * 60,
     )
-    store = PackageStore(settings.root, config.memory_budget_mb * MEGABYTE)
+    store = PackageStore(settings.root, config.memory_budget_mb * MEGABYTE, trust_of(config, context.work))
     file = ActiveFile(context.work / "active.json")
     # Inspector, and through it Camera, wait for a heartbeat that names the models.
     roles = Roles(core.registry, store, file, settings, core.counters, on_change=context.beat_soon)

@@ -8,6 +8,7 @@ from linewatch_common.config import Config
 from linewatch_common.errors import ConfigError
 from msgspec import Meta
 
+from linewatch_agent.keys import read_keys
 from linewatch_agent.sockets import check_group, check_length
 
 # Never leaves the folder that it is put below.
@@ -19,6 +20,8 @@ AbsolutePath = Annotated[str, Meta(pattern=r"^/")]
 # A model of Lookout's interface: its packages' folders, or "role:classifier" and "role:segmenter".
 ComponentName = Annotated[str, Meta(min_length=1, max_length=128)]
 LookoutSources = Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(min_length=1, max_length=2)]
+# Greengrass lite keeps a list as one text of at most 1022 bytes: six P-256 keys in base64.
+PublicKeyText = Annotated[str, Meta(min_length=1, max_length=400)]
 Megabytes = Annotated[int, Meta(ge=1, le=1_048_576)]
 
 
@@ -38,6 +41,8 @@ class AgentConfig(Config, frozen=True, kw_only=True):
     inference_threads: Annotated[int, Meta(ge=0, le=256)] = 0
     onnx_backend: Literal["openvino", "onnxruntime"] = "openvino"
     golden_latency_budget_ms: Annotated[int, Meta(ge=1, le=60_000)] = 1000
+    trusted_keys: Annotated[list[PublicKeyText], Meta(max_length=6)] = []  # noqa: RUF012 - likewise
+    require_signature: bool = False
     withdrawal_minutes: Annotated[float, Meta(gt=0, le=10_080)] = 30
     # Captured data.
     device_fleet_name: Annotated[str, Meta(pattern=NAME_63, max_length=63)] = "linewatch"
@@ -91,6 +96,9 @@ def validate(config: AgentConfig) -> None:
             check_group(config.unix_socket_group)
     if config.lookout_socket and config.lookout_socket == config.unix_socket_name:
         raise ConfigError("LookoutSocket: is the same as UnixSocketName; each interface needs a socket of its own")
+    read_keys(config.trusted_keys)
+    if config.require_signature and not config.trusted_keys:
+        raise ConfigError("TrustedKeys: is empty, so RequireSignature would refuse every package")
     _check_sending(config)
 
 

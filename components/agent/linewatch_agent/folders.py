@@ -9,10 +9,11 @@ from enum import StrEnum
 from pathlib import Path
 
 from linewatch_common.errors import PackageError
-from linewatch_common.manifest import MANIFEST_FILE, Manifest, ModelFormat, load_manifest, verify_files
+from linewatch_common.manifest import MANIFEST_FILE, Manifest, ModelFormat
 
 from linewatch_agent.architecture import refuse_foreign
 from linewatch_agent.errors import NothingThereError, NotLoadableError
+from linewatch_agent.trust import Trust
 
 
 class Format(StrEnum):
@@ -43,8 +44,8 @@ class ModelSource:
     manifest: Manifest | None = None
 
 
-def find_model(folder: Path) -> ModelSource:
-    """Look at `folder`; a package's files are verified against its manifest.
+def find_model(folder: Path, trust: Trust) -> ModelSource:
+    """Look at `folder`; a package's signature is verified first, then its files against its manifest.
 
     Raises NothingThereError, and NotLoadableError with one line that says what was found and what is wanted.
     """
@@ -57,7 +58,7 @@ def find_model(folder: Path) -> ModelSource:
     if not is_folder:
         raise NotLoadableError(f"{folder} is a file; the url is the folder that holds the unpacked model")
     with told_when_gone(folder):
-        return _found(folder)
+        return _found(folder, trust)
 
 
 @contextmanager
@@ -71,18 +72,20 @@ def told_when_gone(folder: Path) -> Iterator[None]:
         raise NothingThereError(f"{folder}: went while it was being loaded; put it back and load again") from error
 
 
-def _found(folder: Path) -> ModelSource:
+def _found(folder: Path, trust: Trust) -> ModelSource:
     try:
-        return _package(folder) if (folder / MANIFEST_FILE).exists() else _bare(folder)
+        if (folder / MANIFEST_FILE).exists():
+            return _package(folder, trust)
+        trust.refuse_bare(folder)
+        return _bare(folder)
     except PackageError as error:
         raise NotLoadableError(str(error)) from error
     except OSError as error:
         raise NotLoadableError(f"{folder}: cannot be read: {error.strerror}") from error
 
 
-def _package(folder: Path) -> ModelSource:
-    manifest = load_manifest(folder)
-    verify_files(folder, manifest)
+def _package(folder: Path, trust: Trust) -> ModelSource:
+    manifest = trust.verified(folder)
     weights = set(manifest.files) - {manifest.golden.file, manifest.preparation.ignore}
     size = sum((folder / name).stat().st_size for name in weights)
     return ModelSource(folder / manifest.model, _BY_MANIFEST[manifest.format], size, manifest)

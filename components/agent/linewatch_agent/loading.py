@@ -12,6 +12,7 @@ from linewatch_agent.backends.port import Backend, Net
 from linewatch_agent.errors import BadRequestError, NotLoadableError
 from linewatch_agent.folders import Format, ModelSource, find_model, told_when_gone
 from linewatch_agent.tensors import TensorSpec, zeros
+from linewatch_agent.trust import Trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +26,15 @@ class LoadedModel:
 
 
 class ModelLoader:
-    """Loads with the backend of each format."""
+    """Loads with the backend of each format what `trust` admits."""
 
-    def __init__(self, backends: Mapping[Format, Backend]) -> None:
+    def __init__(self, backends: Mapping[Format, Backend], trust: Trust) -> None:
         self._backends = backends
+        self._trust = trust
 
     def find(self, folder: Path) -> ModelSource:
         """What lies in `folder`, verified. Raises as `find_model`."""
-        return find_model(folder)
+        return find_model(folder, self._trust)
 
     def load(self, source: ModelSource, url: str) -> LoadedModel:
         """Compile, compare with the manifest, warm up. Raises NotLoadableError, NothingThereError.

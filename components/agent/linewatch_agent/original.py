@@ -43,6 +43,8 @@ OWN_KEYS = {
     "linewatch_memory_budget_mb": "MemoryBudgetMB",
     "linewatch_inference_threads": "InferenceThreads",
     "linewatch_onnx_backend": "OnnxBackend",
+    "linewatch_trusted_keys": "TrustedKeys",
+    "linewatch_require_signature": "RequireSignature",
     "linewatch_capture_buffer_mb": "CaptureBufferMB",
     "linewatch_capture_disk_mb": "CaptureDiskMB",
     "linewatch_capture_max_age_days": "CaptureMaxAgeDays",

@@ -1,4 +1,6 @@
-"""The agent's own verified copies of model packages: `models/<identifier>/<first digits of the digest>/`.
+"""The agent's own verified copies of model packages: `models/<identifier>/<first digits of the digest>/package`.
+
+A package's signature lies beside it, as where it came from (linewatch_common.approval), and is verified again with every use.
 
 A runtime may remove a component and its artefacts after a refused update, and a power cut must not leave the line without a model.
 """
@@ -12,9 +14,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from linewatch_common.approval import MAX_BYTES, PACKAGE_FOLDER, is_enveloped, signature_of
 from linewatch_common.errors import PackageError, StorageError
 from linewatch_common.files import sync_folder
-from linewatch_common.manifest import MANIFEST_FILE, Manifest, load_manifest, manifest_digest, verify_files
+from linewatch_common.manifest import MANIFEST_FILE, Manifest, manifest_digest, refuse_strangers
+
+from linewatch_agent.trust import Trust
 
 log = logging.getLogger(__name__)
 
@@ -35,22 +40,28 @@ class StoredPackage:
 class PackageStore:
     """Used by one thread. A package of more than `limit_bytes` is refused before it is copied."""
 
-    def __init__(self, root: Path, limit_bytes: int) -> None:
+    def __init__(self, root: Path, limit_bytes: int, trust: Trust) -> None:
         self._root = root
         self._limit_bytes = limit_bytes
+        self._trust = trust
+
+    def manifest_of(self, folder: Path) -> Manifest:
+        """The manifest of the package in `folder`, once its signature was found good. Raises PackageError."""
+        return self._trust.manifest_of(folder)
 
     def take(self, folder: Path, digest: str) -> StoredPackage:
         """Copy the package in `folder` and verify the copy; a good copy that is there already is used as it is.
 
         Raises PackageError when the package is not the one of `digest` or not what its manifest says, StorageError.
         """
-        manifest = load_manifest(folder)
+        manifest = self._trust.manifest_of(folder)
+        refuse_strangers(folder, manifest)  # they would not be copied, but what was approved has none
         target = self._place(manifest.identifier, digest)
         try:
             return self.verified(target, digest)
         except PackageError:
-            _remove(target)  # a broken copy, or none
-        incoming = self._root / f"{_INCOMING}{secrets.token_hex(8)}"
+            _remove(target)  # a broken copy, one without the signature that it needs by now, or none
+        incoming = self._root / f"{_INCOMING}{secrets.token_hex(8)}" / PACKAGE_FOLDER
         try:
             self._copy(folder, manifest, incoming)
             copied = self.verified(incoming, digest)
@@ -62,12 +73,16 @@ class PackageStore:
 
     def verified(self, folder: Path, digest: str) -> StoredPackage:
         """The package in `folder` when it is complete, unchanged and the one of `digest`. Raises PackageError."""
-        manifest = load_manifest(folder)
+        manifest = self._trust.manifest_of(folder)
         actual = manifest_digest(folder)
         if actual != digest:
             raise PackageError(f"{folder}: its manifest has the digest {actual}, expected {digest}")
-        verify_files(folder, manifest)
+        self._trust.verified(folder)
         return StoredPackage(folder, manifest, digest, fresh=False)
+
+    def in_service(self, folder: Path) -> None:
+        """The package in `folder` serves a role by now."""
+        self._trust.note(folder)
 
     def drop(self, folder: Path) -> None:
         """Remove a copy."""
@@ -82,19 +97,21 @@ class PackageStore:
                 _remove(place)
                 continue
             for copy in place.iterdir() if place.is_dir() else ():
-                if copy not in keep:
+                if copy not in keep and copy / PACKAGE_FOLDER not in keep:
                     log.info("package copy %s is not in use: removed", copy)
                     _remove(copy)
 
     def _place(self, identifier: str, digest: str) -> Path:
-        return self._root / identifier / digest.removeprefix("sha256:")[:16]
+        return self._root / identifier / digest.removeprefix("sha256:")[:16] / PACKAGE_FOLDER
 
     def _copy(self, folder: Path, manifest: Manifest, incoming: Path) -> None:
         left = self._limit_bytes
         for name in (MANIFEST_FILE, *manifest.files):
             left -= self._copy_file(folder / name, incoming / name, left)
+        if is_enveloped(folder):
+            self._copy_file(signature_of(folder), signature_of(incoming), MAX_BYTES)
         try:
-            for place in {incoming, *((incoming / name).parent for name in manifest.files)}:
+            for place in {incoming.parent, incoming, *((incoming / name).parent for name in manifest.files)}:
                 sync_folder(place)
         except OSError as error:
             raise StorageError(f"{incoming}: cannot be made durable: {error.strerror}") from error
@@ -127,17 +144,20 @@ class PackageStore:
 
 def _move(incoming: Path, target: Path) -> None:
     try:
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        incoming.rename(target)
-        sync_folder(target.parent)
-        sync_folder(target.parent.parent)
+        place = target.parent
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        incoming.parent.rename(place)
+        sync_folder(place.parent)
+        sync_folder(place.parent.parent)
     except OSError as error:
         raise StorageError(f"{target}: cannot keep the package here: {error.strerror}") from error
 
 
 def _remove(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+    """A copy: the folder that holds the package and its signature. Copies from before there were signatures have no such folder."""
+    place = folder.parent if folder.name == PACKAGE_FOLDER else folder
+    shutil.rmtree(place, ignore_errors=True)
     try:
-        folder.parent.rmdir()
+        place.parent.rmdir()
     except OSError:
         return  # not empty: other versions' copies, or the store itself

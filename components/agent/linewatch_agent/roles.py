@@ -12,7 +12,6 @@ from pathlib import Path
 
 from linewatch_common.errors import CorruptStateError, InputError, PackageError, StorageError
 from linewatch_common.logs import capped
-from linewatch_common.manifest import load_manifest
 from linewatch_common.messages.models import ModelActivated, ModelOffered, ModelProved, ModelRefused, ModelRetired
 from linewatch_common.messages.status import RoleStatus
 
@@ -212,7 +211,7 @@ class Roles:
 
     def _taken(self, offer: ModelOffered) -> StoredPackage:
         folder = Path(offer.folder)
-        manifest = load_manifest(folder)
+        manifest = self._store.manifest_of(folder)
         if (manifest.identifier, manifest.role) != (offer.identifier, offer.role):
             raise PackageError(
                 f"offered as {offer.identifier} for the role {offer.role}, but its manifest says {manifest.identifier} "
@@ -250,6 +249,7 @@ class Roles:
             state.problems.pop("", None)
             # Back in service, it must not be dropped for having been replaced once.
             state.replaced = [old for old in state.replaced if old.active.package.folder != active.package.folder]
+        self._store.in_service(active.package.folder)
         self._on_change()
 
     def _replace(self, before: _Active, by: str) -> str | None:

@@ -152,8 +152,18 @@ class Data(_Part, frozen=True):
     checksums: dict[str, Sha256]
 
 
+class Compiled(_Part, frozen=True):
+    """How the device's model was made from the trained one, whose float form has the digest `source`."""
+
+    target: Text
+    recipe: Text
+    source: Sha256
+    calibration_seed: int | None = None
+    calibration_pictures: Annotated[int, Meta(ge=0)] = 0
+
+
 class Provenance(_Part, frozen=True):
-    """Where the weights come from."""
+    """Where the weights come from. `evaluation`: digest of the evaluation that the thresholds and metrics are from."""
 
     data: Data
     seed: int
@@ -162,6 +172,8 @@ class Provenance(_Part, frozen=True):
     trained_at: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
     frameworks: dict[str, str]
     licence: Text
+    compiled: Compiled | None = None
+    evaluation: Sha256 | None = None
 
 
 class Manifest(_Part, frozen=True):
@@ -243,17 +255,23 @@ def verify_files(folder: Path, manifest: Manifest) -> None:
 
     Raises PackageError with one line that names the first file that is missing, changed, extra, a link or outside.
     """
-    present = _plain_files(folder)
+    present = refuse_strangers(folder, manifest)
     for name in manifest.files:
         if name not in present:
             raise PackageError(f"{folder}: file {name!r} of the manifest is missing")
-    for name in sorted(present - {MANIFEST_FILE}):
-        if name not in manifest.files:
-            raise PackageError(f"{folder}: file {name!r} is not in the manifest")
     for name, expected in manifest.files.items():
         actual = file_sha256(folder / name)
         if actual != expected:
             raise PackageError(f"{folder}: file {name!r} was changed: SHA-256 {actual}, the manifest says {expected}")
+
+
+def refuse_strangers(folder: Path, manifest: Manifest) -> set[str]:
+    """The names of all files in `folder`. Raises PackageError for one that the manifest does not name, and for a link."""
+    present = _plain_files(folder)
+    for name in sorted(present - {MANIFEST_FILE}):
+        if name not in manifest.files:
+            raise PackageError(f"{folder}: file {name!r} is not in the manifest")
+    return present
 
 
 def file_sha256(path: Path) -> str:

@@ -7,6 +7,7 @@ import pytest
 from linewatch_agent.architecture import machine_of, refuse_foreign
 from linewatch_agent.errors import NotLoadableError
 from linewatch_agent.folders import find_model
+from linewatch_agent.trust import Trust
 
 from tests.unit.agent.support import model_folder
 
@@ -41,4 +42,4 @@ def test_a_model_folder_with_a_foreign_library_is_refused(tmp_path: Path) -> Non
     folder = model_folder(tmp_path / "m")
     library(folder / "compiled.so", 8)
     with pytest.raises(NotLoadableError, match="compiled for mips"):
-        find_model(folder)
+        find_model(folder, Trust())

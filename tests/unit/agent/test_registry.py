@@ -20,6 +20,7 @@ from linewatch_agent.errors import (
 from linewatch_agent.folders import Format, find_model
 from linewatch_agent.loading import LoadedModel, ModelLoader
 from linewatch_agent.registry import Entry, ModelRegistry, check_name
+from linewatch_agent.trust import Trust
 
 from tests.unit.agent.support import make_package, model_folder
 
@@ -69,9 +70,9 @@ class RemovingBackend:
 
 
 def test_a_folder_that_goes_during_the_load_is_not_found(tmp_path: Path) -> None:
-    loader = ModelLoader({Format.ONNX: RemovingBackend()})
+    loader = ModelLoader({Format.ONNX: RemovingBackend()}, Trust())
     with pytest.raises(NothingThereError, match="went while it was being loaded"):
-        loader.load(find_model(model_folder(tmp_path / "m")), "m")
+        loader.load(find_model(model_folder(tmp_path / "m"), Trust()), "m")
 
 
 def test_names_that_are_not_text_are_replaced(registry: ModelRegistry, tmp_path: Path) -> None:
@@ -106,8 +107,8 @@ def test_lookups_do_not_wait_for_a_load(registry: ModelRegistry, tmp_path: Path)
 
 
 def test_what_a_folder_holds(tmp_path: Path) -> None:
-    assert find_model(model_folder(tmp_path / "bare")).format is Format.ONNX
-    package = find_model(make_package(tmp_path / "package"))
+    assert find_model(model_folder(tmp_path / "bare"), Trust()).format is Format.ONNX
+    package = find_model(make_package(tmp_path / "package"), Trust())
     assert package.manifest is not None
     assert package.manifest.identifier == "Tiny-1-0-0"
 
@@ -116,20 +117,20 @@ def test_two_models_in_one_folder_are_refused(tmp_path: Path) -> None:
     folder = model_folder(tmp_path / "m")
     (folder / "other.xml").write_text("<net/>")
     with pytest.raises(NotLoadableError, match=r"several models \(model\.onnx, other\.xml\)"):
-        find_model(folder)
+        find_model(folder, Trust())
 
 
 def test_an_ir_without_weights_is_refused(tmp_path: Path) -> None:
     (tmp_path / "net.xml").write_text("<net/>")
     with pytest.raises(NotLoadableError, match=r"its weights net\.bin are not"):
-        find_model(tmp_path)
+        find_model(tmp_path, Trust())
 
 
 def test_a_folder_that_is_missing_or_empty(tmp_path: Path) -> None:
     with pytest.raises(NothingThereError):
-        find_model(tmp_path / "nowhere")
+        find_model(tmp_path / "nowhere", Trust())
     with pytest.raises(NotLoadableError, match="found nothing"):
-        find_model(tmp_path)
+        find_model(tmp_path, Trust())
 
 
 def test_a_model_that_differs_from_its_manifest_is_refused(registry: ModelRegistry, tmp_path: Path) -> None:
@@ -141,9 +142,9 @@ def test_a_model_that_differs_from_its_manifest_is_refused(registry: ModelRegist
 
 def test_a_missing_runtime_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)  # as if it were not installed
-    source = find_model(model_folder(tmp_path / "m"))
+    source = find_model(model_folder(tmp_path / "m"), Trust())
     with pytest.raises(NotLoadableError, match="the extra 'onnxruntime'"):
-        ModelLoader({Format.ONNX: OnnxRuntimeBackend()}).load(source, "m")
+        ModelLoader({Format.ONNX: OnnxRuntimeBackend()}, Trust()).load(source, "m")
 
 
 def test_openvino_ir_loads_with_its_weights(registry: ModelRegistry, tmp_path: Path) -> None:

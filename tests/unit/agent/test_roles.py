@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
-from linewatch_agent.__main__ import build_core
+from linewatch_agent.__main__ import build_core, trust_of
 from linewatch_agent.active import ActiveFile
 from linewatch_agent.config import AgentConfig
 from linewatch_agent.metrics import Metrics
 from linewatch_agent.packages import PackageStore
 from linewatch_agent.roles import REPLACED_SECONDS, Roles, RoleSettings
 from linewatch_agent.roots import ModelRoots
+from linewatch_agent.trust import Trust
 from linewatch_common.messages.models import ModelActivated, ModelProved, ModelRefused, ModelRetired
 
 from tests.unit.agent.support import make_package, offer_of
@@ -22,13 +23,14 @@ NAME = "com.linewatch.EdgeAgent"
 class Bench:
     """An agent's roles in `work`, with a clock of its own. Another Bench on the same folder is a restarted agent."""
 
-    def __init__(self, work: Path) -> None:
+    def __init__(self, work: Path, config: AgentConfig | None = None) -> None:
+        config = config or AgentConfig()
         self.now = 1000.0
         self.work = work
-        self.core = build_core(AgentConfig(), "d", work, ())
+        self.core = build_core(config, "d", work, ())
         self.roles = Roles(
             self.core.registry,
-            PackageStore(work / "models", 100_000_000),
+            PackageStore(work / "models", 100_000_000, trust_of(config, work)),
             ActiveFile(work / "active.json"),
             RoleSettings(component=NAME, root=work / "models", latency_budget_ms=5000, withdrawal_seconds=PATIENCE),
             self.core.counters,
@@ -46,7 +48,7 @@ class Bench:
 
     @property
     def copies(self) -> list[str]:
-        return sorted(path.parent.parent.name for path in (self.work / "models").rglob("manifest.json"))
+        return sorted(path.parent.parent.parent.name for path in (self.work / "models").rglob("manifest.json"))
 
 
 @pytest.fixture
@@ -144,7 +146,7 @@ def _spoil(package: Path, change: str) -> None:
 def test_a_slow_model_is_refused(tmp_path: Path, package: Path) -> None:
     bench = Bench(tmp_path / "work")
     settings = RoleSettings(component=NAME, root=bench.work / "models", latency_budget_ms=1e-9, withdrawal_seconds=1)
-    store, file = PackageStore(settings.root, 10**8), ActiveFile(bench.work / "active.json")
+    store, file = PackageStore(settings.root, 10**8, Trust()), ActiveFile(bench.work / "active.json")
     roles = Roles(bench.core.registry, store, file, settings, bench.core.counters)
     answer = roles.answer(offer_of(package))
     assert isinstance(answer, ModelRefused)
