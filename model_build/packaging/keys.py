@@ -1,14 +1,16 @@
 """Keys that sign packages: P-256 (which a device can check with what it has, and AWS KMS can hold) or Ed25519, as PEM files."""
 
-import hashlib
+import base64
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from linewatch_common.approval import key_id
 from linewatch_common.errors import InputError
 from linewatch_common.files import write_atomically
 
@@ -18,6 +20,29 @@ PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 Kind = Literal["p256", "ed25519"]
 _MAX_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedKeys:
+    """Public keys by id; see linewatch_common.approval.Keys."""
+
+    keys: Mapping[str, PublicKey]
+
+    def knows(self, key: str) -> bool:
+        """See Keys."""
+        return key in self.keys
+
+    def is_signed(self, key: str, message: bytes, value: bytes) -> bool:
+        """See Keys."""
+        public = self.keys.get(key)
+        try:
+            if isinstance(public, ed25519.Ed25519PublicKey):
+                public.verify(value, message)
+            elif public is not None:
+                public.verify(value, message, ec.ECDSA(hashes.SHA256()))
+        except InvalidSignature:
+            return False
+        return public is not None
 
 
 def new_key(path: Path, kind: Kind) -> str:
@@ -31,7 +56,7 @@ def new_key(path: Path, kind: Kind) -> str:
     write_atomically(path, key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     write_atomically(path.with_name(path.name + ".pub"), public, 0o644)
-    return key_id(key.public_key())
+    return id_of(key.public_key())
 
 
 def read_private(path: Path) -> PrivateKey:
@@ -48,9 +73,9 @@ def read_private(path: Path) -> PrivateKey:
     raise InputError(f"{path}: neither P-256 nor Ed25519")
 
 
-def read_trusted(paths: list[Path]) -> dict[str, PublicKey]:
-    """Public keys by id. Raises InputError."""
-    found: dict[str, PublicKey] = {}
+def read_trusted(paths: list[Path]) -> TrustedKeys:
+    """The public keys in these files. Raises InputError."""
+    found: list[PublicKey] = []
     for path in paths:
         try:
             key = serialization.load_pem_public_key(read_bounded(path, _MAX_BYTES))
@@ -58,14 +83,18 @@ def read_trusted(paths: list[Path]) -> dict[str, PublicKey]:
             raise InputError(f"{path}: no public key in PEM") from error
         if not (isinstance(key, ed25519.Ed25519PublicKey) or _is_p256(key)):
             raise InputError(f"{path}: neither P-256 nor Ed25519")
-        found[key_id(key)] = key  # type: ignore[arg-type,assignment]  # _is_p256 does not narrow
-    return found
+        found.append(key)  # type: ignore[arg-type]  # _is_p256 does not narrow
+    return trusting(*found)
 
 
-def key_id(key: PublicKey) -> str:
-    """The first 32 hex digits of the SHA-256 of the public key (SubjectPublicKeyInfo, DER)."""
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    return hashlib.sha256(key.public_bytes(serialization.Encoding.DER, form)).hexdigest()[:32]
+def id_of(key: PublicKey) -> str:
+    """The id under which envelopes and devices know the key."""
+    return key_id(_der(key))
+
+
+def configuration_line(key: PublicKey) -> str:
+    """The key as EdgeAgent's TrustedKeys takes it: SubjectPublicKeyInfo, DER, in base64."""
+    return base64.b64encode(_der(key)).decode()
 
 
 def signature(key: PrivateKey, message: bytes) -> bytes:
@@ -75,17 +104,13 @@ def signature(key: PrivateKey, message: bytes) -> bytes:
     return key.sign(message, ec.ECDSA(hashes.SHA256()))
 
 
-def is_signed(trusted: Mapping[str, PublicKey], key: str, message: bytes, value: bytes) -> bool:
-    """Whether `value` is the signature of the trusted key with that id."""
-    public = trusted.get(key)
-    try:
-        if isinstance(public, ed25519.Ed25519PublicKey):
-            public.verify(value, message)
-        elif public is not None:
-            public.verify(value, message, ec.ECDSA(hashes.SHA256()))
-    except InvalidSignature:
-        return False
-    return public is not None
+def trusting(*keys: PublicKey) -> TrustedKeys:
+    """Trust these alone."""
+    return TrustedKeys({id_of(key): key for key in keys})
+
+
+def _der(key: PublicKey) -> bytes:
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def _is_p256(key: object) -> bool:

@@ -1,96 +1,125 @@
-"""Makes the signed artefact: complete and verified, or not there at all."""
+"""The folder of all packages: each complete and verified, or not there at all."""
 
 import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import msgspec
+from linewatch_common.approval import PACKAGE_FOLDER, SIGNATURE_FILE, is_enveloped, version_key
 from linewatch_common.errors import InputError, PackageError, StorageError
 from linewatch_common.files import write_atomically
-from linewatch_common.manifest import MANIFEST_FILE, file_sha256, identifier, load_manifest
+from linewatch_common.manifest import Manifest, identifier, load_manifest, manifest_digest, verify_files
 from linewatch_vision.golden import read_golden
 
-from model_build.data.pixels import read_bounded
-from model_build.packaging.envelope import PACKAGE_FOLDER, SIGNATURE_FILE, approve, sign, verify, version_key
-from model_build.packaging.keys import PrivateKey, key_id
+from model_build.packaging.envelope import approve, sign, verify
+from model_build.packaging.keys import PrivateKey, id_of, trusting
 
-_MAX_MANIFEST_BYTES = 1024 * 1024
+Fill = Callable[[Path], Manifest]
+Check = Callable[[Path, Manifest, Manifest | None], Manifest]
 
 
-def make(source: Path, out: Path, key: PrivateKey, approver: str, approved_at: str) -> tuple[Path, str]:
-    """Sign the package whose files and draft manifest lie in `source`; returns `out/<identifier>` and the package's digest.
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """Who approves, when, with which key, and below which version nothing may be used any more."""
 
-    The draft's `files` are filled in. A retry gives back the stored artefact, signature and all; the same version with other
-    content, and a version below one that is stored, are refused. Raises InputError (PackageError), StorageError.
+    key: PrivateKey
+    approver: str
+    approved_at: str
+    security_floor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A package in its place, `out/<identifier>`; `digest` is its identity, `key` the id of the key that signed it."""
+
+    place: Path
+    manifest: Manifest
+    digest: str
+    key: str | None
+
+
+def no_check(_folder: Path, manifest: Manifest, _previous: Manifest | None) -> Manifest:
+    """The version stays as it is."""
+    return manifest
+
+
+def store(out: Path, fill: Fill, signing: Signing | None, check: Check = no_check) -> Stored:
+    """Have `fill` write a package, sign it, and put it into `out`.
+
+    `check` may change the version, knowing the highest one of that name in `out`; it is not asked about content that is stored. A
+    retry gives back what is stored, signature and all. The same version with other content, and a version below a stored one, are
+    refused. Raises InputError (PackageError), StorageError.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=out, prefix=".new-") as work:
             place = Path(work) / "artefact"
-            manifest = _complete(source, place / PACKAGE_FOLDER)
-            approval = approve(place / PACKAGE_FOLDER, approver, approved_at)
-            target = out / identifier(*manifest)
-            if target.exists():
-                return target, _stored(target, approval.digest, key)
-            _refuse_older(out, *manifest)
-            write_atomically(place / SIGNATURE_FILE, sign(approval, key), 0o644)
-            verify(place, {key_id(key.public_key()): key.public_key()})
-            place.rename(target)
-            return target, approval.digest
+            folder = place / PACKAGE_FOLDER
+            folder.mkdir(parents=True)
+            manifest = fill(folder)
+            if not (out / manifest.identifier).exists():
+                manifest = check(folder, manifest, newest(out, manifest.name))
+            verify_files(folder, manifest)
+            read_golden(folder, manifest)
+            return _placed(place, out, manifest, signing)
     except msgspec.ValidationError as error:
-        raise InputError(f"approver {approver!r} at {approved_at!r}: {error}") from error
+        raise InputError(f"the approval: {error}") from error
     except OSError as error:
         raise StorageError(f"{out}: {error.strerror}: {error.filename}") from error
 
 
-def _complete(source: Path, folder: Path) -> tuple[str, str]:
-    """Copy the files and write the manifest with their digests; returns name and version. Raises PackageError."""
-    draft = _draft(source / MANIFEST_FILE)
-    files: dict[str, str] = {}
-    for path in sorted(source.rglob("*")):
-        name = path.relative_to(source).as_posix()
-        if path.is_symlink():
-            raise PackageError(f"{source}: {name!r} is a symbolic link")
-        if path.is_dir() or name == MANIFEST_FILE:
-            continue
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, folder / name)
-        files[name] = file_sha256(folder / name)
-    named = {str(draft.get("model")), str(_golden_file(draft))}
-    for name in sorted(set(files) - named):
-        raise PackageError(f"{source}: file {name!r} is extra: the manifest names only {sorted(named)}")
-    text = msgspec.json.encode(draft | {"files": files, "signature": None}, order="sorted")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / MANIFEST_FILE, msgspec.json.format(text, indent=2) + b"\n", 0o644)
+def all_versions(out: Path, name: str) -> list[Manifest]:
+    """The packages of that name in `out`, the lowest version first. Raises PackageError when one cannot be read."""
+    found = [load_manifest(path) for path in sorted(out.glob(f"{name}-*/{PACKAGE_FOLDER}"))]
+    return sorted((one for one in found if one.name == name), key=lambda one: version_key(one.version))
+
+
+def newest(out: Path, name: str) -> Manifest | None:
+    """The package of that name with the highest version in `out`."""
+    return next(reversed(all_versions(out, name)), None)
+
+
+def _placed(place: Path, out: Path, manifest: Manifest, signing: Signing | None) -> Stored:
+    target, digest = out / identifier(manifest.name, manifest.version), manifest_digest(place / PACKAGE_FOLDER)
+    if target.exists():
+        return _stored(target, digest, signing)
+    before = newest(out, manifest.name)
+    if before is not None and version_key(before.version) > version_key(manifest.version):
+        raise PackageError(f"{out}: {manifest.name} {manifest.version} is older than the stored {before.version}")
+    key = _signed(place, signing)
+    place.rename(target)
+    return Stored(target, manifest, digest, key)
+
+
+def _stored(target: Path, digest: str, signing: Signing | None) -> Stored:
+    folder = target / PACKAGE_FOLDER
     manifest = load_manifest(folder)
-    read_golden(folder, manifest)
-    return manifest.name, manifest.version
-
-
-def _draft(path: Path) -> dict[str, Any]:
-    try:
-        return msgspec.json.decode(read_bounded(path, _MAX_MANIFEST_BYTES), type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise PackageError(f"{path}: {error}") from error
-
-
-def _golden_file(draft: dict[str, Any]) -> object:
-    golden = draft.get("golden")
-    return golden.get("file") if isinstance(golden, dict) else None
-
-
-def _stored(target: Path, digest: str, key: PrivateKey) -> str:
-    approval, _ = verify(target, {key_id(key.public_key()): key.public_key()})
-    if approval.digest != digest:
+    verify_files(folder, manifest)
+    if manifest_digest(folder) != digest:
         raise PackageError(
             f"{target}: this version was published with other content, give the new one a higher version"
         )
-    return digest
+    return Stored(target, manifest, digest, _signed(target, signing))
 
 
-def _refuse_older(out: Path, name: str, version: str) -> None:
-    for path in sorted(out.glob(f"*/{PACKAGE_FOLDER}")):
-        stored = load_manifest(path)
-        if stored.name == name and version_key(stored.version) > version_key(version):
-            raise PackageError(f"{out}: {name} {version} is older than the stored {stored.version}")
+def _signed(place: Path, signing: Signing | None) -> str | None:
+    """Sign what is not signed yet; what is must be by the same key. Returns the key's id."""
+    if signing is None:
+        return None
+    public = signing.key.public_key()
+    if not is_enveloped(place / PACKAGE_FOLDER):
+        approval = approve(place / PACKAGE_FOLDER, signing.approver, signing.approved_at, signing.security_floor)
+        write_atomically(place / SIGNATURE_FILE, sign(approval, signing.key), 0o644)
+    verify(place, trusting(public))
+    return id_of(public)
+
+
+def copy_files(source: Path, folder: Path, names: list[str]) -> None:
+    """Copy these files of `source`, in folders below it too. Raises PackageError for a link, OSError."""
+    for name in names:
+        if (source / name).is_symlink():
+            raise PackageError(f"{source}: {name!r} is a symbolic link")
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / name, folder / name)

@@ -10,11 +10,12 @@ from pathlib import Path
 import awscrt.crypto
 import pytest
 from cryptography.hazmat.primitives import serialization
+from linewatch_common.approval import SIGNATURE_FILE, encoded
 from linewatch_common.errors import PackageError
 
 from model_build.__main__ import main
-from model_build.packaging.envelope import SIGNATURE_FILE, encoded, verify
-from model_build.packaging.keys import read_private, read_trusted
+from model_build.packaging.envelope import verify
+from model_build.packaging.keys import TrustedKeys, read_private, read_trusted
 
 SAMPLE = Path(__file__).parents[3] / "components" / "models" / "SurfaceClassifier"
 AT = "2026-11-22T10:00:00Z"
@@ -37,7 +38,7 @@ def key(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def packaged(source: Path, out: Path, key: Path) -> int:
-    return main(["package", str(source), str(out), "--key", str(key), "--approver", "anna", "--approved-at", AT])
+    return main(["sign", str(source), str(out), "--key", str(key), "--approver", "anna", "--approved-at", AT])
 
 
 def trusted(key: Path) -> list[str]:
@@ -67,7 +68,7 @@ def test_what_a_device_has_already_can_check_the_signature(source: Path, tmp_pat
     assert main(["key", str(key)]) == 0
     assert packaged(source, out, key) == 0
     envelope = json.loads((out / "Part-1-2-0" / SIGNATURE_FILE).read_bytes())
-    public = next(iter(read_trusted([tmp_path / "key.pem.pub"]).values()))
+    public = next(iter(read_trusted([tmp_path / "key.pem.pub"]).keys.values()))
     der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     digest = hashlib.sha256(encoded(base64.b64decode(envelope["payload"]))).digest()
     value = base64.b64decode(envelope["signatures"][0]["sig"])
@@ -135,7 +136,7 @@ def test_an_unknown_key_a_wrong_name_and_an_older_version_are_refused(source: Pa
     assert packaged(source, tmp_path / "out", key) == 0
     place, known = tmp_path / "out" / "Part-1-2-0", read_trusted([Path(f"{key}.pub")])
     with pytest.raises(PackageError, match="signed by unknown key"):
-        verify(place, {})
+        verify(place, TrustedKeys({}))
     with pytest.raises(PackageError, match="holds Part, expected Other"):
         verify(place, known, name="Other")
     with pytest.raises(PackageError, match=r"version 1\.2\.0 is older than 1\.10\.0"):
@@ -174,4 +175,4 @@ def test_a_bad_source_is_refused_and_nothing_is_written(
         said = capsys.readouterr().err.splitlines()
         assert len(said) == 1
         assert line in said[0]
-        assert [path.name for path in out.iterdir()] == ["Part-1-2-0"]
+        assert sorted(path.name for path in out.iterdir()) == ["Part-1-2-0", "Part-1-2-0.tar.gz"]

@@ -1,0 +1,148 @@
+"""A package's golden set: which pictures, and what the compiled model says about them.
+
+Every device that gets the package gets these pictures. They come from the training data (`validation` in the sense that the thresholds
+were chosen on them out of fold; never from the test split), or are drawn by the project's generator where no real picture may leave.
+"""
+
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from linewatch_common.errors import InputError, PackageError
+from linewatch_common.manifest import Manifest, Preparation, Tolerances
+from linewatch_vision.golden import decision
+from linewatch_vision.preparation import prepare
+from numpy.typing import NDArray
+
+from model_build.data.prepared import PreparedSet
+from model_build.samples.generator import Settings, generate
+
+GOLDEN_FILE = "golden/golden.npz"
+Kind = Literal["validation", "generated"]
+Outputs = dict[str, NDArray[Any]]
+Predict = Callable[[NDArray[np.uint8]], Outputs]
+
+EACH = (
+    3  # golden pictures of the good and of the defective: the clearest, a middle one and the least clear that is usable
+)
+LOOKED_AT = 60  # of each kind: enough to find clear ones, few enough for a slow net
+CLEAR = 2 * Tolerances().score  # this far from both thresholds the tolerance cannot turn a decision
+LEAST_CLEAR = 0.002  # the least that is taken where nothing is clear: runtimes differ by less than this
+STEADY = 0.9  # a mask's overlap with itself when the pixel threshold moves by a tenth
+DECIMALS = 4  # of expected outputs: finer digits differ from processor to processor
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A prepared picture, uint8 (1, H, W, 3); `defective` None where nobody knows."""
+
+    name: str
+    tensor: NDArray[np.uint8]
+    defective: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    candidate: Candidate
+    outputs: Outputs
+    margin: float
+
+
+def from_data(data: PreparedSet, names: Iterable[str], preparation: Preparation) -> Iterator[Candidate]:
+    """Pictures of both kinds, in an order that depends on their ids alone; weakly labelled ones left out. Raises InputError."""
+    ordered = sorted(names, key=lambda name: (zlib.crc32(name.encode()), name))
+    for kind in (False, True):
+        fitting = (name for name in ordered if data.entry(name).defective is kind and not data.entry(name).weak)
+        for name in islice(fitting, LOOKED_AT):
+            picture = data.example(name).picture
+            tensor = prepare(picture, "Mono8" if picture.ndim == 2 else "BGR8", preparation).tensor
+            yield Candidate(name, tensor, kind)
+
+
+def drawn(preparation: Preparation, seed: int) -> Iterator[Candidate]:
+    """Pictures from the generator, of the input's size. What the model says of them is neither right nor wrong, but the same everywhere."""
+    plain = Preparation(width=preparation.width, height=preparation.height, resize="squash")
+    settings = Settings(seed=seed, width=max(64, plain.width), height=max(64, plain.height), defect_share=0.5)
+    for index in range(LOOKED_AT):
+        picture = generate(settings, index).picture
+        yield Candidate(f"generated {index}", prepare(picture, "Mono8", plain).tensor, None)
+
+
+def choose(candidates: Iterable[Candidate], predict: Predict, manifest: Manifest) -> list[tuple[Candidate, Outputs]]:
+    """At most EACH of either kind, away from the thresholds, rightly judged where that is known. Raises InputError when there are none."""
+    judged = [found for candidate in candidates if (found := _judge(candidate, predict, manifest)) is not None]
+    picks: list[_Judged] = []
+    for kind in {found.candidate.defective for found in judged}:
+        picks += _spread([found for found in judged if found.candidate.defective is kind])
+    if not picks or (
+        None not in {found.candidate.defective for found in judged} and len({p.candidate.defective for p in picks}) < 2
+    ):
+        raise InputError("no picture of either kind is judged rightly and clearly enough for a golden set")
+    return [(pick.candidate, pick.outputs) for pick in sorted(picks, key=lambda pick: pick.candidate.name)]
+
+
+def write(folder: Path, chosen: list[tuple[Candidate, Outputs]], manifest: Manifest) -> None:
+    """Write the archive. Raises OSError."""
+    path = folder / GOLDEN_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, NDArray[Any]] = {
+        f"input.{manifest.inputs[0].name}": np.stack([candidate.tensor for candidate, _ in chosen])
+    }
+    for tensor in manifest.outputs:
+        arrays[f"output.{tensor.name}"] = np.stack([outputs[tensor.name] for _, outputs in chosen])
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]  # numpy's stub mistakes the names for its options
+
+
+def _judge(candidate: Candidate, predict: Predict, manifest: Manifest) -> _Judged | None:
+    """None when the picture is judged wrongly, too close to a threshold, or its mask is unsteady."""
+    outputs = {name: _rounded(value) for name, value in predict(candidate.tensor).items()}
+    scores, masks = manifest.thresholds.score, manifest.thresholds.mask
+    margins, said = [], None
+    if scores is not None:
+        score = float(outputs[manifest.output("scores").name].item())
+        margins.append(min(abs(score - scores.fail), abs(score - scores.review)))
+        said = decision(score, manifest)
+    if masks is not None:
+        mask = outputs[manifest.output("mask").name]
+        cut = masks.pixel * (255 if mask.dtype == np.uint8 else 1)
+        lax, strict = int((mask >= cut * 0.9).sum()), int((mask >= cut * 1.1).sum())
+        if lax and strict < STEADY * lax:
+            return None
+        said = said or ("fail" if strict else "pass")
+        margins.append(1.0)
+    right = {None: True, True: said == "fail", False: said == "pass"}[candidate.defective]
+    return _Judged(candidate, outputs, min(margins)) if right and min(margins) >= LEAST_CLEAR else None
+
+
+def _spread(judged: list[_Judged]) -> list[_Judged]:
+    """The clearest, a middle one and the least clear: saturated scores alone would hide a broken runtime."""
+    order = sorted(judged, key=lambda found: (-found.margin, found.candidate.name))
+    usable = [found for found in order if found.margin >= CLEAR] or order[:EACH]
+    places = sorted({0, len(usable) // 2, len(usable) - 1}) if usable else []
+    return [usable[place] for place in places]
+
+
+def _rounded(value: NDArray[Any]) -> NDArray[Any]:
+    return value.round(DECIMALS) if value.dtype.kind == "f" else value
+
+
+def least_margin(chosen: list[tuple[Candidate, Outputs]], manifest: Manifest) -> float | None:
+    """How near the nearest golden score lies to a threshold; None for a model without a score."""
+    thresholds = manifest.thresholds.score
+    if thresholds is None:
+        return None
+    scores = [float(outputs[manifest.output("scores").name].item()) for _, outputs in chosen]
+    return min(min(abs(score - thresholds.fail), abs(score - thresholds.review)) for score in scores)
+
+
+def refuse_wrong_tensors(outputs: Outputs, manifest: Manifest) -> None:
+    """Raises PackageError when the model's answer is not what the manifest will say."""
+    for tensor in manifest.outputs:
+        found = outputs.get(tensor.name)
+        if found is None or found.shape != tensor.shape or str(found.dtype) != tensor.dtype:
+            seen = "nothing" if found is None else f"{found.dtype} {found.shape}"
+            raise PackageError(f"output {tensor.name}: expected {tensor.dtype} {tensor.shape}, got {seen}")
