@@ -15,7 +15,7 @@ COMMANDS = {
     "training": ("train", "predict"),
     "evaluation": ("evaluate",),
     "compiling": ("compile",),
-    "packaging": ("key", "package", "verify"),
+    "packaging": ("key", "package", "sign", "verify", "component"),
     "devices": ("device",),
     "publishing": ("publish",),
 }
