@@ -1,0 +1,62 @@
+"""Which training pictures calibrate, and which the compiled model is compared on; both as the device would see them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from linewatch_common.errors import InputError
+from linewatch_common.manifest import Preparation
+from linewatch_vision.preparation import Prepared, prepare
+from numpy.typing import NDArray
+
+from model_build.data.prepared import Example, PreparedSet
+
+DEFECTIVE_SHARE = 0.4  # of the calibration pictures: what a defect excites must be in the ranges
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Ids. No picture is in both."""
+
+    calibration: tuple[str, ...]
+    comparison: tuple[str, ...]
+
+
+def choose_pictures(data: PreparedSet, training: Sequence[str], seed: int, calibrate: int, compare: int) -> Chosen:
+    """Draw both from the training pictures, seeded; of defective and of good pictures at most half calibrate.
+
+    As many defective pictures as there are compare, the rest good. Raises InputError for fewer than four pictures.
+    """
+    if len(training) < 4:
+        raise InputError(f"{len(training)} training picture(s): at least 4 are needed to calibrate and to compare")
+    rng = np.random.default_rng(seed)
+    bad, good = (
+        _shuffled([name for name in training if data.entry(name).defective is kind], rng) for kind in (True, False)
+    )
+    from_bad = min(len(bad) // 2, round(calibrate * DEFECTIVE_SHARE))
+    from_good = min(len(good) // 2, calibrate - from_bad)
+    left_bad, left_good = bad[from_bad:][:compare], good[from_good:]
+    comparison = [*left_bad, *left_good[: max(0, compare - len(left_bad))]]
+    return Chosen(tuple(sorted(bad[:from_bad] + good[:from_good])), tuple(sorted(comparison)))
+
+
+def as_on_device(example: Example, preparation: Preparation) -> Prepared:
+    """The tensor uint8 (1, H, W, 3) that a device would make of the picture, and the way back. Raises InputError."""
+    return prepare(example.picture, "Mono8" if example.picture.ndim == 2 else "BGR8", preparation)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The pictures that a quantiser measures activations with."""
+
+    data: PreparedSet
+    preparation: Preparation
+    ids: tuple[str, ...]
+
+    def tensors(self) -> Iterator[NDArray[np.uint8]]:
+        """uint8 (1, H, W, 3) each, in the order of the ids. Raises InputError."""
+        return (as_on_device(self.data.example(name), self.preparation).tensor for name in self.ids)
+
+
+def _shuffled(names: list[str], rng: np.random.Generator) -> list[str]:
+    return [sorted(names)[place] for place in rng.permutation(len(names))]

@@ -1,0 +1,24 @@
+"""Where a net's ends lie: the nodes that lose most when they are quantised."""
+
+from typing import Any
+
+
+def heads(graph: Any) -> frozenset[str]:
+    """Names of the nodes behind the last convolutions, and of these: what turns features into probabilities. `graph`: onnx.GraphProto."""
+    makers = {name: node for node in graph.node for name in node.output}
+    found: set[str] = set()
+    pending = [makers[output.name] for output in graph.output if output.name in makers]
+    while pending:
+        node = pending.pop()
+        if node.name in found:
+            continue
+        found.add(node.name)
+        if node.op_type != "Conv":
+            pending += [makers[name] for name in node.input if name in makers]
+    return frozenset(found)
+
+
+def edges(graph: Any) -> frozenset[str]:
+    """The heads, and the first convolution, whose few input channels have the widest spread of weights."""
+    first = next((node.name for node in graph.node if node.op_type == "Conv"), None)
+    return heads(graph) | ({first} if first else set())

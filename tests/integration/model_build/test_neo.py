@@ -1,0 +1,209 @@
+"""Neo behind the same interface, against moto over HTTP; every request is held against botocore's model."""
+
+import io
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from linewatch_common.errors import InputError, UnavailableError
+from linewatch_common.manifest import Preparation, file_sha256
+from moto.server import ThreadedMotoServer
+
+from model_build.__main__ import main
+from model_build.compiling.artefact import read_artefact
+from model_build.compiling.neo import Clock, Hardware, Neo
+from model_build.compiling.pictures import Calibration
+from tests.fakes.botocore_checks import check_request
+from tests.unit.model_build.runs import data_folder, run_folder
+
+MODEL = Path(__file__).parents[2] / "data/models/inspector.onnx"
+ROLE = "arn:aws:iam::123456789012:role/compiling"
+DLR_FILES = {
+    "compiled.so": b"\x7fELF",
+    "compiled_model.json": b"{}",
+    "compiled.params": b"params",
+    "libdlr.so": b"\x7fELF",
+}
+HARDWARE = [
+    Hardware(),
+    Hardware(arch="ARM64"),
+    Hardware(
+        arch="ARM64", accelerator="NVIDIA", options='{"gpu-code": "sm_72", "trt-ver": "7.1.3", "cuda-ver": "10.2"}'
+    ),
+    Hardware("jetson_xavier"),
+]
+
+
+class Job:
+    """What a job says of itself, one status after the other: moto's are complete at once."""
+
+    def __init__(self, statuses: list[str], reason: str = "") -> None:
+        self._statuses, self._reason = statuses, reason
+        self.stopped = False
+
+    def create_compilation_job(self, **request: Any) -> None:
+        check_request("sagemaker", "CreateCompilationJob", request)
+
+    def describe_compilation_job(self, **request: Any) -> dict[str, Any]:
+        check_request("sagemaker", "DescribeCompilationJob", request)
+        status = self._statuses.pop(0) if len(self._statuses) > 1 else self._statuses[0]
+        return {"CompilationJobStatus": status, "FailureReason": self._reason}
+
+    def stop_compilation_job(self, **request: Any) -> None:
+        check_request("sagemaker", "StopCompilationJob", request)
+        self.stopped = True
+
+
+class Time:
+    """Passes only in sleeps."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+        self.pauses: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.passed += seconds
+        self.pauses.append(seconds)
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(lambda: self.passed, self.sleep)
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    at = f"http://{host}:{port}"
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}  # moto takes any
+    client = boto3.client("s3", endpoint_url=at, region_name="eu-west-1", **keys)
+    client.create_bucket(Bucket="models", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    yield at
+    server.stop()
+
+
+@pytest.fixture
+def aws(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, value in {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    return "models"
+
+
+@pytest.fixture
+def calibration() -> Calibration:
+    return Calibration(None, Preparation(width=48, height=32, resize="squash"), ())  # type: ignore[arg-type]  # Neo takes no pictures
+
+
+def result(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def put_result(files: dict[str, bytes]) -> None:
+    """Where moto says that the result lies: at the output location itself."""
+    boto3.client("s3").put_object(Bucket="models", Key=f"neo/{file_sha256(MODEL)}/compiled", Body=result(files))
+
+
+def copied(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(MODEL.read_bytes())
+    return folder / "model.onnx"
+
+
+@pytest.mark.parametrize("hardware", HARDWARE, ids=lambda hardware: hardware.slug)
+def test_the_request_is_what_the_service_takes(hardware: Hardware) -> None:
+    neo = Neo(None, None, ROLE, "models", "/neo/", hardware)
+    request = neo.request("a" * 64, f"s3://models/neo/{'a' * 64}/model.tar.gz", (1, 640, 256, 3))
+    check_request("sagemaker", "CreateCompilationJob", request)
+    assert request["InputConfig"]["DataInputConfig"] == '{"image": [1, 640, 256, 3]}'
+    assert ("TargetDevice" in request["OutputConfig"]) == (hardware.device is not None)
+
+
+def test_a_job_becomes_an_artefact_by_the_command_line(
+    aws: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = data_folder(tmp_path)
+    run = run_folder(tmp_path / "run", data, MODEL)
+    put_result(DLR_FILES)
+    command = ["compile", str(run), str(tmp_path / "out"), "--data", str(data), "--target", "neo", "--neo-role", ROLE]
+    assert main([*command, "--neo-s3", f"s3://{aws}/neo", "--neo-arch", "ARM64"]) == 0
+    made = read_artefact(tmp_path / "out")
+    assert (made.format, made.model, sorted(made.files)) == ("neo", "compiled.so", sorted(DLR_FILES))
+    assert made.comparison is None
+    assert "not compared" in capsys.readouterr().out
+    with tarfile.open(fileobj=io.BytesIO(_stored(f"neo/{made.source.onnx}/model.tar.gz"))) as archive:
+        assert archive.getnames() == ["model.onnx"]
+
+
+def test_a_failure_falls_through_to_onnx_when_that_is_asked(
+    aws: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = data_folder(tmp_path)
+    run = run_folder(tmp_path / "run", data, MODEL)
+    put_result({"no-library.txt": b""})
+    command = ["compile", str(run), str(tmp_path / "out"), "--data", str(data), "--target", "neo", "--neo-role", ROLE]
+    command += ["--neo-s3", f"s3://{aws}/neo"]
+    assert main(command) == 1
+    assert "expected DLR's files" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert main([*command, "--or-onnx"]) == 0
+    made = read_artefact(tmp_path / "out")
+    assert made.format == "onnx"
+    assert made.note.startswith("Neo gave nothing, this is the float ONNX: neo: no recipe will do")
+    assert made.files["model.onnx"] == made.source.onnx
+
+
+def test_a_hostile_result_writes_nothing_outside(aws: str, tmp_path: Path, calibration: Calibration) -> None:
+    put_result({"../escaped.so": b"x"})
+    neo = Neo(boto3.client("s3"), boto3.client("sagemaker"), ROLE, aws, "neo", Hardware("jetson_nano"))
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match=r"escaped\.so"):
+        neo.make(copied(tmp_path / "work"), calibration, tmp_path / "out")
+    assert not (tmp_path / "escaped.so").exists()
+
+
+@pytest.mark.parametrize("statuses", [["STARTING", "INPROGRESS", "FAILED"], ["STOPPED"]], ids=["failed", "stopped"])
+def test_a_job_that_fails_gives_its_reason(
+    statuses: list[str], aws: str, tmp_path: Path, calibration: Calibration
+) -> None:
+    time = Time()
+    neo = Neo(boto3.client("s3"), Job(statuses, "opset 17"), ROLE, aws, "neo", clock=time.clock)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match=r"ended as (FAILED|STOPPED): opset 17"):
+        neo.make(copied(tmp_path / "work"), calibration, tmp_path / "out")
+    assert time.pauses == sorted(time.pauses)
+
+
+def test_a_job_that_hangs_is_stopped(aws: str, tmp_path: Path, calibration: Calibration) -> None:
+    time, job = Time(), Job(["INPROGRESS"])
+    neo = Neo(boto3.client("s3"), job, ROLE, aws, "neo", clock=time.clock)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(UnavailableError, match="still INPROGRESS after 1800 s"):
+        neo.make(copied(tmp_path / "work"), calibration, tmp_path / "out")
+    assert job.stopped
+    assert max(time.pauses) == 60
+    assert 1800 <= time.passed < 1900
+
+
+def test_a_missing_bucket_is_one_line(aws: str, tmp_path: Path, calibration: Calibration) -> None:
+    neo = Neo(boto3.client("s3"), boto3.client("sagemaker"), ROLE, "nowhere-at-all", "neo")
+    with pytest.raises(InputError, match=r"^Neo: PutObject: NoSuchBucket: [^\n]+$"):
+        neo.make(copied(tmp_path / "work"), calibration, tmp_path)
+
+
+def _stored(key: str) -> bytes:
+    return bytes(boto3.client("s3").get_object(Bucket="models", Key=key)["Body"].read())
