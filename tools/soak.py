@@ -7,11 +7,13 @@ must have exactly one outcome, what nobody could judge must be `missed` and alar
 
 import argparse
 import random
+import shutil
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from linewatch_common.errors import LinewatchError
 from linewatch_common.messages import Alert, decode
@@ -31,12 +33,17 @@ TAIL_SECONDS = BACK_SECONDS + 1
 # The line's end after the last frame: a killed component's restart, deadlines, the ledger's batch.
 SETTLE_SECONDS = 60.0
 NEVER = 1e9
+# A run leaves hundreds of MB. Only one with a finding is of use afterwards, and of these the last ones.
+KEPT_FINDINGS = 5
 JUDGED = {"pass", "fail", "review"}
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One kill: when (frames captured by then), what became of the parts, how long until a part was judged again."""
+    """One kill: when (frames captured by then), what became of the parts, how long until a part was judged again.
+
+    `folder` is where the run's logs and ledger lie; it stays when there are problems.
+    """
 
     component: str
     seed: int
@@ -44,6 +51,7 @@ class Run:
     outcomes: dict[str, int]
     back_seconds: float
     problems: list[str]
+    folder: str
 
 
 class Alarms:
@@ -86,7 +94,7 @@ def one_run(component: str, seed: int, fps: float) -> Run:
         rows, problems = line.records.rows(), line.records.unaccounted()
         outcomes = line.records.outcomes()
     problems += _contradictions(rows, outcomes, alarms, back)
-    return Run(component, seed, at_frame, outcomes, back, problems)
+    return Run(component, seed, at_frame, outcomes, back, problems, str(line.root))
 
 
 def _seconds_until_judging(line: Line, killed: float) -> float:
@@ -161,6 +169,7 @@ def main() -> int:
 def _all_runs(arguments: argparse.Namespace) -> Iterator[Run]:
     components = arguments.component or COMPONENTS
     total = len(components) * arguments.runs
+    findings: list[Path] = []
     for number, (seed, component) in enumerate(
         (
             (seed, component)
@@ -176,7 +185,20 @@ def _all_runs(arguments: argparse.Namespace) -> Iterator[Run]:
             f"back after {run.back_seconds} s: {state}",
             flush=True,
         )
+        findings = tidied(findings, run)
         yield run
+
+
+def tidied(findings: list[Path], run: Run) -> list[Path]:
+    """The folders of runs with findings, oldest first, after `run`: its own is removed when it had none, and the oldest above the limit."""
+    folder = Path(run.folder)
+    if not run.problems:
+        shutil.rmtree(folder, ignore_errors=True)
+        return findings
+    findings = [*findings, folder]
+    for old in findings[:-KEPT_FINDINGS]:
+        shutil.rmtree(old, ignore_errors=True)
+    return findings[-KEPT_FINDINGS:]
 
 
 if __name__ == "__main__":
