@@ -15,21 +15,23 @@ from linewatch_agent.counters import Counters
 
 MEGABYTE = 1_000_000
 DAY_SECONDS = 86_400.0
+THING_NAME = "THING_NAME"
 
 
 def build_captures(config: AgentConfig, device: str, folder: Path, counters: Counters) -> Captures:
     """`folder` is the work folder, where captured data and the spool lie by default."""
+    prefix = prefix_of(config.folder_prefix, device)
     limit_bytes, limit_seconds = config.capture_disk_mb * MEGABYTE, config.capture_max_age_days * DAY_SECONDS
     disk = CaptureDisk(
         Path(config.capture_data_disk_path or folder / "capture"),
-        f"{config.folder_prefix}/{config.device_fleet_name}",
+        f"{prefix}/{config.device_fleet_name}",
         limit_bytes,
         limit_seconds,
         lambda count: counters.add("captures_dropped", count),
     )
     spool_settings = SpoolSettings(
         origin=Origin(config.device_fleet_name, device),
-        prefix=config.folder_prefix,
+        prefix=prefix,
         embed_limit=config.capture_data_base64_embed_limit,
         limit_bytes=limit_bytes,
         limit_seconds=limit_seconds,
@@ -51,6 +53,11 @@ def build_captures(config: AgentConfig, device: str, folder: Path, counters: Cou
         period = config.capture_data_periodic_upload_period_seconds
         upload = PeriodicUpload(disk, _store(config), period, counters)
     return Captures(spool, finished, disk, settings, counters, upload=upload)
+
+
+def prefix_of(folder_prefix: str, device: str) -> str:
+    """The folder THING_NAME stands for the device's own name: one deployment configures a group, and S3 admits each to its own."""
+    return "/".join(device if part == THING_NAME else part for part in folder_prefix.split("/"))
 
 
 def _store(config: AgentConfig) -> ObjectStore:
