@@ -16,6 +16,7 @@ from linewatch_common.errors import InputError, PackageError
 from linewatch_common.manifest import Manifest, Preparation, Tolerances
 from linewatch_vision.golden import decision
 from linewatch_vision.preparation import prepare
+from linewatch_vision.tiling import prepare_all
 from numpy.typing import NDArray
 
 from model_build.data.prepared import PreparedSet
@@ -58,9 +59,14 @@ def from_data(data: PreparedSet, names: Iterable[str], preparation: Preparation)
     for kind in (False, True):
         fitting = (name for name in ordered if data.entry(name).defective is kind and not data.entry(name).weak)
         for name in islice(fitting, LOOKED_AT):
-            picture = data.example(name).picture
-            tensor = prepare(picture, "Mono8" if picture.ndim == 2 else "BGR8", preparation).tensor
-            yield Candidate(name, tensor, kind)
+            example = data.example(name)
+            pixel_format = "Mono8" if example.picture.ndim == 2 else "BGR8"
+            for number, tile in enumerate(prepare_all(example.picture, pixel_format, preparation)):
+                box = tile.transform.region
+                there = example.mask[:, box.y : box.y + box.height, box.x : box.x + box.width].any()
+                yield Candidate(
+                    name if preparation.tiles is None else f"{name} tile {number}", tile.tensor, bool(there)
+                )
 
 
 def drawn(preparation: Preparation, seed: int) -> Iterator[Candidate]:

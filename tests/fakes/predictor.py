@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 
 
 class FakePredictor:
-    """The classifier's score is the input's mean brightness, 0..1; the segmenter's mask is its brightest pixels, in the mask's size."""
+    """The classifier's score is the input's mean brightness, 0..1; the segmenter's mask is its brightest pixels, in the mask's size.
+
+    An inspector gives both.
+    """
 
     def __init__(self, *manifests: Manifest) -> None:
         self._manifests = {manifest.identifier: manifest for manifest in manifests}
@@ -68,11 +71,13 @@ class FakePredictor:
         if tensor is None or tensor.shape != wanted.shape or tensor.dtype != wanted.dtype:
             raise InputError(f"{manifest.identifier}: expected {wanted.dtype} {wanted.shape} named {wanted.name}")
         grey = tensor[0].max(axis=2)
-        if manifest.role == "classifier":
-            name = manifest.output("scores").name
-            return {name: np.array([[grey.mean() / 255]], np.float32)}
-        mask = manifest.output("mask")
-        return {mask.name: _pooled(grey, mask.shape[2], mask.shape[3])[np.newaxis, np.newaxis]}
+        outputs: dict[str, NDArray[Any]] = {}
+        if manifest.role != "segmenter":
+            outputs[manifest.output("scores").name] = np.array([[grey.mean() / 255]], np.float32)
+        if manifest.role != "classifier":
+            mask = manifest.output("mask")
+            outputs[mask.name] = _pooled(grey, mask.shape[2], mask.shape[3])[np.newaxis, np.newaxis]
+        return outputs
 
 
 def _pooled(grey: NDArray[Any], rows: int, columns: int) -> NDArray[Any]:

@@ -10,6 +10,7 @@ from linewatch_common.errors import InputError
 from linewatch_common.manifest import MaskThresholds
 from numpy.typing import NDArray
 
+from linewatch_vision.ignoring import Ignored, ignored_cells
 from linewatch_vision.preparation import Box, Transform
 
 Mask = NDArray[np.generic]
@@ -34,13 +35,20 @@ class Reading:
 
 
 def read_mask(
-    mask: Mask, *, labels: tuple[str, ...], thresholds: MaskThresholds, transform: Transform, limit: int
+    mask: Mask,
+    *,
+    labels: tuple[str, ...],
+    thresholds: MaskThresholds,
+    transform: Transform,
+    limit: int,
+    ignored: Ignored | None = None,
 ) -> Reading:
     """Find the defects in a mask (1, C, H, W), one channel a label, uint8 0..255 or float 0..1, of any H and W.
 
     Channels are read together, so one flaw that two channels see is one defect: its label is the channel with the
-    largest sum over its cells. Cells in the padding of a letterboxed input do not count. Raises InputError when the
-    mask's shape or dtype does not fit, or when it holds NaN or infinity.
+    largest sum over its cells. Cells in the padding of a letterboxed input do not count, nor do those that `ignored`
+    (the frame's pixels, True: never counts) covers by half. Raises InputError when the mask's shape or dtype does not
+    fit, when it holds NaN or infinity, or when `ignored` is of another size than the frame.
     """
     planes = _planes(mask, len(labels))
     likely = planes[0] if len(planes) == 1 else planes.max(axis=0)
@@ -48,6 +56,8 @@ def read_mask(
         raise InputError("a mask holds values that are no numbers")  # they would read as "no defect"
     found = (likely >= _cut(thresholds.pixel, likely)).astype(np.uint8)
     _blank_padding(found, transform)
+    if ignored is not None:
+        found[ignored_cells(ignored, found.shape, content_cells(found.shape, transform), transform)] = 0
     count, groups, stats, _ = cv2.connectedComponentsWithStats(found, connectivity=8)
     areas = stats[1:count, cv2.CC_STAT_AREA]
     big = np.flatnonzero(areas >= thresholds.minimum_area)
@@ -81,6 +91,16 @@ def mask_png(mask: Mask, transform: Transform, max_side: int) -> bytes:
     if not done:
         raise InputError(f"a {width}x{height} mask cannot be encoded as PNG")
     return bytes(data)
+
+
+def resized(plane: NDArray[Any], width: int, height: int) -> NDArray[Any]:
+    """One channel of a mask, uint8 or float (h, w), as (height, width), bilinear."""
+    if plane.shape == (height, width):
+        return plane
+    if plane.dtype == np.uint8:
+        return np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR_EXACT))
+    wide = cv2.resize(plane.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(wide).astype(plane.dtype)
 
 
 def _planes(mask: Mask, channels: int) -> NDArray[Any]:

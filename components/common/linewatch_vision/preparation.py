@@ -70,11 +70,18 @@ class Prepared:
 def prepare(picture: NDArray[Any], pixel_format: str, preparation: Preparation) -> Prepared:
     """Prepare one frame: uint8 (H, W) for Mono8, (H, W, 3) for BGR8 and RGB8.
 
-    Raises InputError for another dtype, shape or pixel format, and for a region of interest outside the frame.
+    Raises InputError for another dtype, shape or pixel format, for a region of interest outside the frame, and for a preparation with
+    tiles: that is `linewatch_vision.tiling.prepare_all`'s.
     """
-    frame = _checked(picture, pixel_format)
+    if preparation.tiles is not None:
+        raise InputError("the preparation cuts the frame into tiles, which one input cannot hold")
+    frame = checked(picture, pixel_format)
+    return prepare_region(frame, pixel_format, preparation, region_of(preparation, frame.shape[1], frame.shape[0]))
+
+
+def prepare_region(frame: Picture, pixel_format: str, preparation: Preparation, region: Box) -> Prepared:
+    """Prepare the part of a checked frame that lies in `region`."""
     height, width = frame.shape[:2]
-    region = _region(preparation, width, height)
     content = _content(preparation, region)
     part = frame[region.y : region.y + region.height, region.x : region.x + region.width]
     # Resized before grey becomes three channels: a third of the work.
@@ -84,7 +91,8 @@ def prepare(picture: NDArray[Any], pixel_format: str, preparation: Preparation) 
     return Prepared(tensor, transform)
 
 
-def _checked(picture: NDArray[Any], pixel_format: str) -> Picture:
+def checked(picture: NDArray[Any], pixel_format: str) -> Picture:
+    """The frame, when dtype and shape are those of its pixel format. Raises InputError."""
     channels = CHANNELS.get(pixel_format)
     if channels is None:
         raise InputError(f"pixel format {pixel_format!r} is unknown, expected one of {', '.join(CHANNELS)}")
@@ -98,7 +106,8 @@ def _checked(picture: NDArray[Any], pixel_format: str) -> Picture:
     return picture
 
 
-def _region(preparation: Preparation, width: int, height: int) -> Box:
+def region_of(preparation: Preparation, width: int, height: int) -> Box:
+    """What the model sees of a frame of this size. Raises InputError."""
     wanted = preparation.region_of_interest
     if wanted is None:
         return Box(0, 0, width, height)

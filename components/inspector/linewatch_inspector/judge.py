@@ -13,7 +13,8 @@ from linewatch_common.messages import Defect, Outcome
 from linewatch_common.messages.verdicts import MAX_DEFECTS
 from linewatch_common.ring import CHANNELS, FrameOverwritten, RingFrame, RingReader
 from linewatch_vision.masks import read_mask
-from linewatch_vision.preparation import Prepared, prepare
+from linewatch_vision.preparation import Prepared
+from linewatch_vision.tiling import prepare_all, stitched
 from numpy.typing import NDArray
 
 from linewatch_inspector.decision import Decision, SegmentWhen, decide, needs_segmenter
@@ -29,6 +30,8 @@ RETRY_SECONDS = 0.01
 LEAST_PREDICT_SECONDS = 0.05
 # A score beyond 0..1 by more than rounding means that the output is not what the manifest says.
 SCORE_SLACK = 1e-3
+
+Answer = Mapping[str, NDArray[Any]]  # a model's outputs by name
 
 
 class StoppedError(Exception):
@@ -144,50 +147,71 @@ class Judge:
         plan = self._plan()
         if plan is None:
             raise AgentUnavailableError("a model is missing: a role is not served")
-        prepared = prepare(picture.pixels, picture.pixel_format, plan.classifier.manifest.preparation)
+        tiles = prepare_all(picture.pixels, picture.pixel_format, plan.classifier.manifest.preparation)
         stages.mark("prepare")
-        score = _score(self._ask(plan, plan.classifier, prepared, stages), plan.classifier)
+        answers = self._ask(plan, plan.classifier, tiles, stages)
+        score = max(_score(answer, plan.classifier) for answer in answers)
         stages.mark("classify")
         findings = Findings(score=score, threshold=plan.score.fail, models=(plan.classifier.use,))
         if not needs_segmenter(self._rules.segment_when, score, plan.score):
             return findings, decide(score, plan.score, None)
-        findings = self._segment(plan, picture, prepared, findings, stages)
+        if not plan.one:
+            tiles, answers = self._segment(plan, picture, tiles, stages)
+            findings = replace(findings, models=(*findings.models, plan.segmenter.use))
+        findings = _located(plan, tiles, answers, findings)
         return findings, decide(score, plan.score, findings.defects_total)
 
     def _segment(
-        self, plan: Plan, picture: Picture, prepared: Prepared, findings: Findings, stages: Stages
-    ) -> Findings:
-        manifest = plan.segmenter.manifest
-        if manifest.preparation != plan.classifier.manifest.preparation:
-            prepared = prepare(picture.pixels, picture.pixel_format, manifest.preparation)
+        self, plan: Plan, picture: Picture, tiles: tuple[Prepared, ...], stages: Stages
+    ) -> tuple[tuple[Prepared, ...], list[Answer]]:
+        """What the segmenter saw and said; it sees what the classifier saw where both want the same."""
+        preparation = plan.segmenter.manifest.preparation
+        if preparation != plan.classifier.manifest.preparation:
+            tiles = prepare_all(picture.pixels, picture.pixel_format, preparation)
         stages.mark("prepare")
-        mask = _output(self._ask(plan, plan.segmenter, prepared, stages), plan.segmenter, manifest.output("mask").name)
+        answers = self._ask(plan, plan.segmenter, tiles, stages)
         stages.mark("segment")
-        reading = read_mask(
-            mask, labels=manifest.labels, thresholds=plan.mask, transform=prepared.transform, limit=MAX_DEFECTS
-        )
-        defects = [
-            Defect(
-                defect_class=found.label,
-                box=(found.box.x, found.box.y, found.box.width, found.box.height),
-                area_px=found.area,
-                score=min(max(found.score, 0.0), 1.0),
-            )
-            for found in reading.defects
-        ]
-        return replace(
-            findings,
-            defects=defects,
-            defects_total=reading.total,
-            models=(*findings.models, plan.segmenter.use),
-            mask=mask,
-            transform=prepared.transform,
-        )
+        return tiles, answers
 
-    def _ask(self, plan: Plan, model: RoleModel, prepared: Prepared, stages: Stages) -> Mapping[str, NDArray[Any]]:
+    def _ask(self, plan: Plan, model: RoleModel, tiles: tuple[Prepared, ...], stages: Stages) -> list[Answer]:
+        """The model's answer to each tile."""
+        return [self._ask_one(plan, model, tile, stages) for tile in tiles]
+
+    def _ask_one(self, plan: Plan, model: RoleModel, prepared: Prepared, stages: Stages) -> Answer:
         seconds = max(LEAST_PREDICT_SECONDS, self._seconds_left(stages))
         inputs = {model.manifest.inputs[0].name: prepared.tensor}
         return self._predictor.predict(plan.endpoint, model.identifier, inputs, seconds)
+
+
+def _located(plan: Plan, tiles: tuple[Prepared, ...], answers: list[Answer], findings: Findings) -> Findings:
+    """The defects in the segmenter's mask, of all tiles together."""
+    model, manifest = plan.segmenter, plan.segmenter.manifest
+    masks = [_output(answer, model, manifest.output("mask").name) for answer in answers]
+    mask, transform = stitched(masks, [tile.transform for tile in tiles])
+    reading = read_mask(
+        mask,
+        labels=manifest.labels,
+        thresholds=plan.mask,
+        transform=transform,
+        limit=MAX_DEFECTS,
+        ignored=model.ignored,
+    )
+    defects = [
+        Defect(
+            defect_class=found.label,
+            box=(found.box.x, found.box.y, found.box.width, found.box.height),
+            area_px=found.area,
+            score=min(max(found.score, 0.0), 1.0),
+        )
+        for found in reading.defects
+    ]
+    return replace(
+        findings,
+        defects=defects,
+        defects_total=reading.total,
+        mask=mask,
+        transform=transform,
+    )
 
 
 def _stamped(frame: Frame, slot: RingFrame) -> Frame:

@@ -4,26 +4,29 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from linewatch_common.errors import PackageError
 from linewatch_common.manifest import Manifest, MaskThresholds, ScoreThresholds, load_manifest, manifest_digest
 from linewatch_common.messages import AgentStatus, ModelUse, RoleStatus
+from linewatch_vision.ignoring import Ignored, read_ignored
 
 log = logging.getLogger(__name__)
 
 ROLES = ("classifier", "segmenter")
+BOTH = "inspector"  # one model that fills both roles
 # A manifest that could not be read may be readable a moment later (the agent is still copying, a disk was slow).
 RETRY_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class RoleModel:
-    """One model as the agent serves it."""
+    """One model as the agent serves it. `ignored`: pixels of the frame that never count; they follow from the manifest."""
 
     manifest: Manifest
     use: ModelUse
+    ignored: Ignored | None = field(default=None, compare=False)
 
     @property
     def identifier(self) -> str:
@@ -33,11 +36,16 @@ class RoleModel:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One consistent set: a frame is judged by one plan from beginning to end."""
+    """One consistent set: a frame is judged by one plan from beginning to end. An inspector is its classifier and its segmenter."""
 
     endpoint: str
     classifier: RoleModel
     segmenter: RoleModel
+
+    @property
+    def one(self) -> bool:
+        """Whether one prediction gives score and mask."""
+        return self.classifier is self.segmenter
 
     @property
     def score(self) -> ScoreThresholds:
@@ -58,11 +66,17 @@ class Plan:
     @property
     def in_use(self) -> list[str]:
         """The identifiers, for the heartbeat: the agent keeps what is named there."""
-        return [self.classifier.identifier, self.segmenter.identifier]
+        return [self.classifier.identifier] if self.one else [self.classifier.identifier, self.segmenter.identifier]
 
 
 def load_plan(agent: AgentStatus) -> Plan:
-    """The plan for what the agent serves. Raises PackageError that names the role when one is not served or not readable."""
+    """The plan for what the agent serves: an inspector where there is one, else classifier and segmenter.
+
+    Raises PackageError that names the role when one is not served or not readable.
+    """
+    if BOTH in agent.roles:
+        both = _role_model(BOTH, agent.roles[BOTH])
+        return Plan(agent.endpoint, both, both)
     missing = [role for role in ROLES if role not in agent.roles]
     if missing:
         raise RoleMissingError(f"the agent serves no model for the role {' and '.join(missing)}")
@@ -85,7 +99,8 @@ def _role_model(role: str, status: RoleStatus) -> RoleModel:
     digest = manifest_digest(folder)
     if digest != status.manifest_digest:
         raise PackageError(f"{folder}: the manifest's digest is {digest}, the agent names {status.manifest_digest}")
-    return RoleModel(manifest, ModelUse(role=role, identifier=manifest.identifier, version=manifest.version))
+    use = ModelUse(role=role, identifier=manifest.identifier, version=manifest.version)
+    return RoleModel(manifest, use, read_ignored(folder, manifest))
 
 
 class PlanKeeper:
@@ -159,4 +174,4 @@ class PlanKeeper:
 
 
 def _served(agent: AgentStatus) -> tuple[str, dict[str, RoleStatus]]:
-    return agent.endpoint, {role: status for role, status in agent.roles.items() if role in ROLES}
+    return agent.endpoint, {role: status for role, status in agent.roles.items() if role in (*ROLES, BOTH)}

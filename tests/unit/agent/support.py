@@ -39,6 +39,8 @@ def make_package(
     changes: dict[str, Any] | None = None,
 ) -> Path:
     """A whole package of a tiny model; `golden_shift` makes its golden outputs wrong, `changes` overwrites the manifest's fields."""
+    if role == "inspector":
+        return _inspector(folder, name, version, changes or {})
     model_folder(folder, "score" if role == "classifier" else "mask")
     pictures = np.stack([np.full((1, 4, 4, 3), value, np.uint8) for value in (0, 51, 255)])
     if role == "classifier":
@@ -50,6 +52,28 @@ def make_package(
     np.savez(folder / "golden.npz", **{"input.picture": pictures, f"output.{output['name']}": outputs})
     manifest = {**_manifest(name, version, role, output), **(changes or {})}
     manifest["files"] = {file: _sha256(folder / file) for file in ("model.onnx", "golden.npz")} | manifest["files"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def _inspector(folder: Path, name: str, version: str, changes: dict[str, Any]) -> Path:
+    """Its mask is the brightness of cells of 4 x 4 pixels, its score the brightest cell."""
+    model_folder(folder, "inspector")
+    pictures = np.zeros((3, 1, 32, 48, 3), np.uint8)
+    pictures[1, :, 8:16, 8:16], pictures[2, :, :16] = 51, 255
+    masks = pictures[:, 0, ::4, ::4, 0].astype(np.float32)[:, np.newaxis, np.newaxis] / 255
+    arrays = {"input.image": pictures, "output.mask": masks, "output.score": masks.max(axis=(3, 4))}
+    np.savez(folder / "golden.npz", **arrays)
+    score = {"name": "score", "dtype": "float32", "shape": [1, 1], "layout": "NC", "meaning": "scores"}
+    mask = {"name": "mask", "dtype": "float32", "shape": [1, 1, 8, 12], "layout": "NCHW", "meaning": "mask"}
+    manifest = {
+        **_manifest(name, version, "inspector", score),
+        "inputs": [{"name": "image", "dtype": "uint8", "shape": [1, 32, 48, 3], "layout": "NHWC"}],
+        "outputs": [score, mask],
+        "preparation": {"width": 48, "height": 32, "resize": "squash"},
+        **changes,
+    }
+    manifest["files"] = {file: _sha256(folder / file) for file in ("model.onnx", "golden.npz")}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 

@@ -1,5 +1,6 @@
 """Small model packages with real manifests, for tests."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -20,35 +21,44 @@ _PROVENANCE: dict[str, Any] = {
 
 
 def make_package(
-    folder: Path, role: str, *, version: str = "1.0.0", fail: float = 0.6, review: float = 0.4
+    folder: Path,
+    role: str,
+    *,
+    version: str = "1.0.0",
+    fail: float = 0.6,
+    review: float = 0.4,
+    preparation: dict[str, Any] | None = None,
+    files: dict[str, bytes] | None = None,
 ) -> Manifest:
-    """Write the manifest of a package of `role`; the models see 32x32 pictures."""
-    classifier = role == "classifier"
+    """Write the manifest of a package of `role`, and these of its files; the models see 32x32 pictures."""
     side = SIDE // 4
+    score = {"name": "score", "dtype": "float32", "shape": [1, 1], "layout": "NC", "meaning": "scores"}
+    mask = {"name": "mask", "dtype": "uint8", "shape": [1, 1, side, side], "layout": "NCHW", "meaning": "mask"}
+    thresholds = {"score": {"fail": fail, "review": review}, "mask": {"pixel": 0.9, "minimum_area": 1}}
+    files = files or {}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
     payload = {
         "schema": "linewatch.Manifest/1",
-        "name": "TestClassifier" if classifier else "TestSegmenter",
+        "name": f"Test{role.capitalize()}",
         "version": version,
         "role": role,
         "format": "onnx",
         "model": "model.onnx",
-        "labels": ["normal", "anomalous"] if classifier else ["spot"],
+        "labels": ["normal", "anomalous"] if role == "classifier" else ["spot"],
         "inputs": [{"name": "picture", "dtype": "uint8", "shape": [1, SIDE, SIDE, 3], "layout": "NHWC"}],
-        "outputs": [
-            {"name": "score", "dtype": "float32", "shape": [1, 1], "layout": "NC", "meaning": "scores"}
-            if classifier
-            else {"name": "mask", "dtype": "uint8", "shape": [1, 1, side, side], "layout": "NCHW", "meaning": "mask"}
-        ],
-        "preparation": {"width": SIDE, "height": SIDE, "resize": "squash"},
-        "thresholds": {"score": {"fail": fail, "review": review}}
-        if classifier
-        else {"mask": {"pixel": 0.9, "minimum_area": 1}},
+        "outputs": {"classifier": [score], "segmenter": [mask], "inspector": [score, mask]}[role],
+        "preparation": {"width": SIDE, "height": SIDE, "resize": "squash"} | (preparation or {}),
+        "thresholds": {
+            key: value for key, value in thresholds.items() if role != {"score": "segmenter", "mask": "classifier"}[key]
+        },
         "metrics": {},
         "provenance": _PROVENANCE,
         "golden": {"file": "golden.npz", "pictures": 1, "tolerances": {}},
-        "files": {"model.onnx": "1" * 64, "golden.npz": "2" * 64},
+        "files": {"model.onnx": "1" * 64, "golden.npz": "2" * 64}
+        | {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     }
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST_FILE).write_bytes(msgspec.json.encode(payload))
     return load_manifest(folder)
 

@@ -44,7 +44,10 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """The classifier decides; the segmenter runs only on what is anomalous, as a normal part has no anomalies to show."""
+    """The classifier decides; the segmenter runs only on what is anomalous, as a normal part has no anomalies to show.
+
+    An inspector is both: what it said about the score holds the mask too.
+    """
 
     classifier: Stage
     segmenter: Stage | None = None
@@ -61,13 +64,17 @@ class Detector:
         anomalous = round(score, DIGITS) >= round(limit, DIGITS)
         anomalies = None
         if self.segmenter is not None:
-            anomalies = _located(self.segmenter, picture) if anomalous else nothing(prepared.transform)
+            if not anomalous:
+                anomalies = nothing(prepared.transform)
+            elif self.segmenter is self.classifier:
+                anomalies = _read(self.segmenter, prepared, outputs)
+            else:
+                anomalies = _read(self.segmenter, *self.segmenter.run(picture))
         confidence = min(1.0, max(0.0, score if anomalous else 1 - score))
         return Verdict(anomalous, confidence, score, limit, anomalies)
 
 
-def _located(segmenter: Stage, picture: Picture) -> Anomalies:
-    prepared, outputs = segmenter.run(picture)
+def _read(segmenter: Stage, prepared: Prepared, outputs: dict[str, Array]) -> Anomalies:
     manifest = segmenter.manifest
     mask = outputs[manifest.output("mask").name]
     threshold = manifest.thresholds.mask
@@ -75,18 +82,26 @@ def _located(segmenter: Stage, picture: Picture) -> Anomalies:
 
 
 def detector_of(models: list[LoadedModel]) -> Detector:
-    """One classifier, and at most one segmenter beside it. Raises NotLoadableError for anything else."""
+    """One classifier and at most one segmenter beside it, or one inspector. Raises NotLoadableError for anything else."""
     stages: dict[str, Stage] = {}
     for model in models:
         if model.manifest is None:
             raise NotLoadableError(
                 f"{model.url}: is no linewatch package (no manifest.json), so its outputs have no known meaning"
             )
+        if model.manifest.preparation.tiles is not None or model.manifest.preparation.ignore is not None:
+            raise NotLoadableError(
+                f"{model.url}: has tiles or an ignore mask, which only Inspector serves, not this interface"
+            )
         if model.manifest.role in stages:
             raise NotLoadableError(
                 f"{model.url}: is a second {model.manifest.role}; name one classifier and at most one segmenter"
             )
         stages[model.manifest.role] = Stage(model.net, model.manifest)
+    if set(stages) == {"inspector"}:
+        return Detector(stages["inspector"], stages["inspector"])
+    if "inspector" in stages:
+        raise NotLoadableError("an inspector gives score and mask: name it alone")
     if "classifier" not in stages:
         raise NotLoadableError("no classifier among the model's folders: it gives the verdict")
     return Detector(stages["classifier"], stages.get("segmenter"))
