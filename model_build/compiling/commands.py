@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from linewatch_common.errors import InputError, LinewatchError
+from linewatch_common.manifest import file_sha256
 
 from model_build.compiling import targets
 from model_build.compiling.artefact import LATENCY_FILE, Artefact, Tolerance
@@ -115,6 +116,8 @@ def _target(options: argparse.Namespace, floating: FloatModel) -> targets.Target
     if options.target == "tflite-int8":
         run = floating.run
         weights = options.run / WEIGHTS_FILES[run.framework]
+        if file_sha256(weights) != run.weights:
+            raise InputError(f"{weights}: was changed since the run ended")
         return targets.tflite_int8(run.framework, run.model, weights, len(run.classes))
     if options.target == "neo":
         return _neo(options)

@@ -14,6 +14,7 @@ from model_build.data.prepared import PreparedSet
 from model_build.data.readers import reader_for
 from model_build.data.records import Options
 from model_build.data.splits import SPLITS_FILE, TRAIN, Wish, split, write_splits
+from model_build.nets.interface import Framework
 from model_build.training.plan import Plan
 from model_build.training.predictions import PredictionsFolder
 from model_build.training.run import MODEL_FILE, RUN_FILE, VALIDATION, WEIGHTS_FILES, FoldResult, Run, Times
@@ -44,22 +45,24 @@ def data_folder(folder: Path, good: int = 16, defective: int = 10) -> Path:
 
 
 def run_folder(
-    folder: Path, data_at: Path, model: Path, size: tuple[int, int] = (48, 32), framework: str = "torch"
+    folder: Path, data_at: Path, model: Path, size: tuple[int, int] = (48, 32), weights: bytes | None = None
 ) -> Path:
-    """A finished run whose model.onnx is `model`, input `size` (width, height); out of fold it separates good from defective."""
+    """A finished run whose model.onnx is `model`, input `size` (width, height); out of fold it separates good from defective.
+
+    With `weights` it is a run in TensorFlow.
+    """
     data = PreparedSet.open(data_at)
     splits = msgspec.json.decode((data_at / SPLITS_FILE).read_bytes())
     folder.mkdir(parents=True)
     (folder / MODEL_FILE).write_bytes(model.read_bytes())
-    weights = folder / WEIGHTS_FILES["tensorflow" if framework == "tensorflow" else "torch"]
-    if not weights.exists():
-        weights.write_bytes(b"weights")
+    framework: Framework = "torch" if weights is None else "tensorflow"
+    (folder / WEIGHTS_FILES[framework]).write_bytes(weights or b"weights")
     scores = {name: 0.9 if data.entry(name).defective else 0.1 for name in splits["splits"][TRAIN]}
     digest = file_sha256(folder / MODEL_FILE)
     PredictionsFolder(folder / VALIDATION).finish(digest, data, scores, masks=False)
     run = Run(
         model="inspector",
-        framework="tensorflow" if framework == "tensorflow" else "torch",
+        framework=framework,
         start="scratch",
         seed=0,
         data=data.digest,
@@ -72,7 +75,7 @@ def run_folder(
         folds=(FoldResult(epochs=1, best=1, figures={}),),
         epochs=1,
         times=Times(started="2026-11-22T10:00:00Z", ended="2026-11-22T10:00:01Z", seconds=1, cpu_seconds=1),
-        weights=file_sha256(weights),
+        weights=file_sha256(folder / WEIGHTS_FILES[framework]),
         onnx=digest,
     )
     write_atomically(folder / RUN_FILE, msgspec.json.encode(run))
