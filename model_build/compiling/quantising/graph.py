@@ -2,6 +2,8 @@
 
 from typing import Any
 
+_POOLING = ("Reduce", "Global", "AveragePool")
+
 
 def heads(graph: Any) -> frozenset[str]:
     """Names of the nodes behind the last convolutions, and of these: what turns features into probabilities. `graph`: onnx.GraphProto."""
@@ -22,3 +24,14 @@ def edges(graph: Any) -> frozenset[str]:
     """The heads, and the first convolution, whose few input channels have the widest spread of weights."""
     first = next((node.name for node in graph.node if node.op_type == "Conv"), None)
     return heads(graph) | ({first} if first else set())
+
+
+def pools(graph: Any) -> frozenset[str]:
+    """Of the heads: what pools a map, and all that lies behind. A handful of numbers, whose ranges differ widely."""
+    head, behind, found = heads(graph), set[str](), set[str]()
+    for node in graph.node:
+        pooling = node.op_type.startswith(_POOLING)
+        if node.name in head and (pooling or not behind.isdisjoint(node.input)):
+            found.add(node.name)
+            behind.update(node.output)
+    return frozenset(found)

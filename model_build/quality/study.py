@@ -1,0 +1,138 @@
+"""One data set from raw pictures to figures: our net with each seed, the pair once, each in INT8 beside its float form."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from linewatch_common.clock import utc_now
+from linewatch_common.errors import InputError
+from linewatch_common.manifest import Preparation
+
+from model_build.compiling.artefact import read_artefact
+from model_build.data.pixels import read_bounded
+from model_build.data.prepared import PreparedSet
+from model_build.data.splits import SPLITS_FILE, TEST, TRAIN, read_splits
+from model_build.quality.figures import Judged, Net, net_of, read_judged
+from model_build.quality.latency import LATENCY_FILE, PAIR, Comparison
+from model_build.quality.steps import Chain
+from model_build.training.run import Run, read_run
+
+OURS = "inspector"
+PAIR_SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which seeds of our net; whether the pair is trained too; from how few defects ours is trained once more."""
+
+    seeds: tuple[int, ...]
+    pair: bool
+    few: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _One:
+    """One net with one seed. `fast`, `model`: its INT8 form, None where it could not be compiled."""
+
+    run: Run
+    judged: Judged
+    fast: Judged | None
+    model: Path | None
+
+
+class Study:
+    """Runs the chain on one set."""
+
+    def __init__(self, chain: Chain, wanted: Wanted) -> None:
+        self._chain, self._wanted, self._notes = chain, wanted, list[str]()
+
+    def of(self, source: Path) -> dict[str, Any]:
+        """The set's entry in quality.json. Raises InputError with one line when a step of our own net fails."""
+        data = self._chain.data(source)
+        ours = [self._one(data, OURS, seed) for seed in self._wanted.seeds]
+        pair = self._pair(data) if self._wanted.pair else {}
+        latency = self._latency(ours, pair)
+        return {
+            "written_at": utc_now(),
+            "data": _about(data, ours[0].run.preparation),
+            "ours": _net(ours, latency),
+            "reference_pair": _pair_of({name: _net([one], None) for name, one in pair.items()}),
+            "latency": latency,
+            "few_defects": {str(number): self._few(data, number) for number in self._wanted.few},
+            "notes": self._notes,
+        }
+
+    def _one(self, data: Path, net: str, seed: int) -> _One:
+        name = f"{net}-{seed}"
+        run = self._chain.run(data, net, seed)
+        judged = read_judged(self._chain.judged(data, run, self._chain.said(data, run, name), name))
+        try:
+            folder = self._chain.artefact(data, run, name)
+        except InputError as error:
+            self._notes.append(f"{name} has no INT8 form: {error}")
+            return _One(read_run(run), judged, None, None)
+        model = folder / read_artefact(folder).model
+        said = self._chain.said(data, run, f"{name}-int8", model)
+        return _One(read_run(run), judged, read_judged(self._chain.judged(data, run, said, f"{name}-int8")), model)
+
+    def _few(self, data: Path, number: int) -> Net:
+        """Our net learnt from so few of the defects, float form alone, the first seed."""
+        seed = self._wanted.seeds[0]
+        name = f"{OURS}-{seed}-{number}"
+        run = self._chain.run(data, OURS, seed, number)
+        judged = read_judged(self._chain.judged(data, run, self._chain.said(data, run, name), name))
+        return net_of([read_run(run)], [judged], [], None)
+
+    def _pair(self, data: Path) -> dict[str, _One]:
+        """Each net of the pair that can be trained here; a note for the other."""
+        found = {}
+        for name in PAIR:
+            try:
+                found[name] = self._one(data, name, PAIR_SEED)
+            except InputError as error:
+                self._notes.append(f"{name} was not trained: {error}")
+        return found
+
+    def _latency(self, ours: list[_One], pair: dict[str, _One]) -> Comparison | None:
+        if ours[0].model is None:
+            return None
+        models = {name: one.model for name, one in pair.items() if one.model is not None}
+        path = self._chain.latency(ours[0].model, models) / LATENCY_FILE
+        return msgspec.json.decode(read_bounded(path), type=Comparison)
+
+
+def _net(made: list[_One], latency: Comparison | None) -> Net:
+    fast = [one.fast for one in made if one.fast is not None]
+    return net_of([one.run for one in made], [one.judged for one in made], fast, latency)
+
+
+def _pair_of(nets: dict[str, Net]) -> dict[str, Any]:
+    """The pair's nets, and at the top what the two say together: the classifier of pictures, the segmenter of pixels."""
+    found: dict[str, Any] = dict(nets)
+    if "resnet18" in nets:
+        classifier = nets["resnet18"]
+        found["image_ap_mean"] = classifier.image_ap_mean
+        found["oracle_escapes_at_1_false_reject"] = classifier.oracle_escapes_at_1_false_reject
+    if "unet" in nets:
+        found["pixel_ap_mean"] = nets["unet"].pixel_ap_mean
+    return found
+
+
+def _about(data: Path, preparation: Preparation) -> dict[str, Any]:
+    opened = PreparedSet.open(data)
+    splits = read_splits(data / SPLITS_FILE, opened)
+    defective = {name: sum(opened.entry(one).defective for one in ids) for name, ids in splits.splits.items()}
+    return {
+        "digest": opened.digest,
+        "splits": splits.checksum,
+        "method": splits.method,
+        "folds": len(splits.folds),
+        "train": len(splits.splits[TRAIN]),
+        "train_defective": defective[TRAIN],
+        "test": len(splits.splits[TEST]),
+        "test_defective": defective[TEST],
+        "left_out": len(opened.index.left_out) + len(splits.left_out),
+        "classes": opened.index.classes,
+        "input": f"{preparation.width}x{preparation.height}, {preparation.resize}",
+    }
