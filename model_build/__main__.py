@@ -18,6 +18,7 @@ COMMANDS = {
     "packaging": ("key", "package", "sign", "verify", "component"),
     "devices": ("device",),
     "publishing": ("publish",),
+    "fleet": ("fleet",),
 }
 
 

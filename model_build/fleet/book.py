@@ -6,7 +6,7 @@ import msgspec
 
 from model_build.fleet.configuration import Fleet, decode, read_fleet
 from model_build.fleet.errors import ConflictError, NotFoundError, RunningAlreadyError
-from model_build.fleet.records import OPEN, Before, Current, HistoryRecord, Plan, RingState
+from model_build.fleet.records import OPEN, Before, Current, HistoryRecord, Phase, Plan, RingState
 from model_build.fleet.store import StateStore
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -122,7 +122,7 @@ def half_finished(current: Current) -> str:
     """A line about a plan that is not finished, with advice."""
     where = f" at ring {current.ring}" if current.ring else ""
     why = f" ({current.reason})" if current.reason else ""
-    return (
-        f"plan {current.plan} is {current.phase}{where} since {current.changed}{why}: "
-        "`fleet deploy --resume` goes on with it, `fleet rollback` takes it back"
-    )
+    advice = "`fleet deploy --resume` goes on with it, `fleet rollback` takes it back"
+    if current.phase == Phase.ROLLING_BACK:
+        advice = "`fleet rollback` finishes taking it back"
+    return f"plan {current.plan} is {current.phase}{where} since {current.changed}{why}: {advice}"

@@ -1,5 +1,7 @@
 """boto3 clients as this project wants them, and addresses of stores. Nothing is sent here, but boto3 reads files and the environment."""
 
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from botocore.exceptions import BotoCoreError
 from model_build.fleet.calls import Caller
 from model_build.fleet.errors import FleetInputError
 from model_build.fleet.health import FolderReports, HealthReports, S3Reports
+from model_build.fleet.health_stream import StreamReports
 from model_build.fleet.s3_store import S3Store
 from model_build.fleet.store import FolderStore, StateStore
 
@@ -22,6 +25,7 @@ _CLIENT = Config(
     user_agent_extra="linewatch",
 )
 S3_SCHEME = "s3://"
+STREAM_SCHEME = "stream:"
 
 
 class Connection:
@@ -49,8 +53,11 @@ class Connection:
             return S3Store(self.client("s3"), bucket, prefix, caller)
         return FolderStore(Path(address))
 
-    def reports(self, address: str, caller: Caller) -> HealthReports:
-        """Stored health at `s3://bucket/prefix` or in a folder."""
+    def reports(self, address: str, caller: Caller, clock: Callable[[], datetime]) -> HealthReports:
+        """Stored health: an object a device at `s3://bucket/prefix`, a delivery stream's at `stream:s3://…`, or a folder."""
+        if address.startswith(STREAM_SCHEME + S3_SCHEME):
+            bucket, prefix = split_address(address.removeprefix(STREAM_SCHEME))
+            return StreamReports(self.client("s3"), bucket, f"{prefix}/" if prefix else "", caller, clock)
         if address.startswith(S3_SCHEME):
             bucket, prefix = split_address(address)
             return S3Reports(self.client("s3"), bucket, f"{prefix}/" if prefix else "", caller)

@@ -80,7 +80,7 @@ class FleetCore:
         opens = next_opening(made.fleet.ring(ring).windows, zone(made.fleet), now)
         if opens > now:
             return {"status": "waiting", "until": moment_text(opens)}
-        before = self.book.before(plan, ring) or self.book.save_before(plan, ring, self._look.before(made, ring, now))
+        before = self.book.before(plan, ring) or self.book.save_before(plan, ring, self.lookout.before(made, ring, now))
         request = deployment_request(made, ring, before)
         created = self._adopted(made, ring, request) or self.cloud.create(request)
         self.book.save_ring(
@@ -119,7 +119,7 @@ class FleetCore:
         if state.phase == Phase.PASSED and state.verdict is not None:
             return _answer(state.verdict)
         self._check_ours(made, state)
-        verdict = self._look.verdict(made, state, self.clock())
+        verdict = self.lookout.verdict(made, state, self.clock())
         verdict = msgspec.structs.replace(verdict, reasons=verdict.reasons[:MAX_REASONS])
         phase = {
             Decision.PASS: Phase.PASSED,
@@ -181,7 +181,8 @@ class FleetCore:
         return {"status": str(Phase.DONE)}
 
     @property
-    def _look(self) -> Lookout:
+    def lookout(self) -> Lookout:
+        """What reads rings."""
         return Lookout(self.cloud, self.book, self.reports)
 
     def _adopted(self, made: Plan, ring: str, request: dict[str, Any]) -> Deployed | None:

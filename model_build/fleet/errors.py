@@ -55,3 +55,9 @@ class NotFoundError(FleetInputError):
 
 class ConflictError(FleetError):
     """It exists already, or changed since it was read."""
+
+
+class InterruptedDeploymentError(FleetError):
+    """Ctrl-C: everything that was begun is recorded, the same command goes on."""
+
+    exit_code = 130

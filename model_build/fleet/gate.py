@@ -16,6 +16,8 @@ from model_build.fleet.statistics import difference, parts_needed, slower_than, 
 MODEL_PREFIX = "com.linewatch.model."
 # Devices keep time by NTP; a report that was made before the deployment and arrived after it must not pass for a new one.
 CLOCK_TOLERANCE = timedelta(minutes=2)
+# Five reports missing in a row: it may have reported the release, and died of it.
+SILENT_AFTER = timedelta(minutes=5)
 NAMES_SHOWN = 5
 _JUDGED = (Outcome.PASS, Outcome.FAIL, Outcome.REVIEW)
 _LOST = (Outcome.LATE, Outcome.MISSED, Outcome.ERROR)
@@ -74,7 +76,9 @@ def report_fault(seen: Evidence, thing: str) -> str:
         return "silent"
     if report.unreadable:
         return "unreadable report"
-    if moment_of(report.received) < seen.started or moment_of(report.at) < seen.started - CLOCK_TOLERANCE:
+    received = moment_of(report.received)
+    old = received <= seen.started or moment_of(report.at) < seen.started - CLOCK_TOLERANCE
+    if old or seen.now - received > SILENT_AFTER:
         return "silent"
     faults = (_component_fault(report, component, version) for component, version in sorted(seen.release.items()))
     return next(filter(None, faults), "")

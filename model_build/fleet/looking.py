@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from model_build.fleet.book import Book
 from model_build.fleet.cloud import Cloud
 from model_build.fleet.configuration import moment_of
 from model_build.fleet.errors import ForeignRevisionError, NotFoundError
-from model_build.fleet.gate import NAMES_SHOWN, Evidence, judge
+from model_build.fleet.gate import NAMES_SHOWN, Evidence, judge, report_fault
 from model_build.fleet.health import HealthReports, gather, tallies
 from model_build.fleet.merging import full_merge
 from model_build.fleet.records import Before, Decision, Deployed, Plan, RingState, Verdict
@@ -28,15 +30,17 @@ class Lookout:
 
     def before(self, made: Plan, ring: str, now: datetime) -> Before:
         """What stands now, which must be what stood when the plan was made. Raises ForeignRevisionError."""
-        previous = self._previous(made, ring)
         devices = self.book.devices(made.plan, ring)
+        standing = self.standing(made, ring)
+        unhealthy = self.cloud.unhealthy(made.ring(ring).target)
         summary = gather(self.reports, self.book.store, devices, now)
-        return Before(
-            previous=previous,
-            full_merges=self.full_merges(made.ring(ring).target, previous, made.release),
-            unhealthy=self.cloud.unhealthy(made.ring(ring).target),
-            health=tallies(summary.reports, devices),
-        )
+        return msgspec.structs.replace(standing, unhealthy=unhealthy, health=tallies(summary.reports, devices))
+
+    def standing(self, made: Plan, ring: str) -> Before:
+        """The components alone; writes nothing. Raises ForeignRevisionError."""
+        previous = self._previous(made, ring)
+        merges = self.full_merges(made.ring(ring).target, previous, made.release)
+        return Before(previous=previous, full_merges=merges, unhealthy=[], health={})
 
     def full_merges(
         self, target: str, previous: Deployed | None, release: Mapping[str, str]
@@ -71,7 +75,8 @@ class Lookout:
         verdict = judge(gate, seen)
         if verdict.decision != Decision.PASS or len(devices) > gate.inspected_devices:
             return verdict
-        faults = {thing: fault for thing in devices if (fault := self._fault(thing, made.release))}
+        claiming = [thing for thing in devices if thing not in broken and not report_fault(seen, thing)]
+        faults = {thing: fault for thing in claiming if (fault := self._fault(thing, made.release))}
         return judge(gate, replace(seen, broken={**broken, **faults})) if faults else verdict
 
     def _previous(self, made: Plan, ring: str) -> Deployed | None:

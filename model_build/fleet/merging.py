@@ -68,9 +68,9 @@ def differences(old: Components, new: Components) -> list[tuple[str, str, str]]:
     """(component, before, after) for each that differs, sorted; "" where there is none."""
     rows = []
     for name in sorted({*old, *new}):
-        was, becomes = old.get(name), new.get(name)
+        was, becomes = _shown(old.get(name)), _shown(new.get(name))
         if was != becomes:
-            rows.append((name, _shown(was), _shown(becomes)))
+            rows.append((name, was, becomes))
     return rows
 
 
@@ -144,6 +144,9 @@ def _reset(merged: dict[str, Any], pointer: str) -> None:
 
 
 def _shown(spec: ComponentSpec | None) -> str:
+    """What a device is to have of it; how that is reached (`reset`) makes no difference."""
     if spec is None:
         return ""
-    return spec.version + (f" {spec.merge}" if spec.merge else "")
+    merge = canonical(json.loads(spec.merge)) if spec.merge else ""
+    run_with = canonical(spec.run_with) if spec.run_with else ""
+    return " ".join(part for part in (spec.version, merge, run_with) if part)

@@ -124,6 +124,12 @@ class State:
         with self._lock:
             self._throttled[operation] += times
 
+    def unthrottle(self) -> None:
+        """Refuse nothing any more."""
+        with self._lock:
+            self._throttled.clear()
+            self._buckets.clear()
+
     def limit(self, operation: str, rate: float, burst: float) -> None:
         """Refuse calls over a rate, as a published quota says."""
         with self._lock:

@@ -16,6 +16,7 @@ from model_build.fleet.cloud import Cloud
 from model_build.fleet.configuration import Fleet, Gate, Ring
 from model_build.fleet.core import FleetCore
 from model_build.fleet.health import FolderReports
+from model_build.fleet.run import Deployer
 from model_build.fleet.store import FolderStore
 from tests.fakes.greengrassv2.backend import Backend
 from tests.fakes.greengrassv2.fleet import Device, Kind, Rule
@@ -52,7 +53,8 @@ class Plant:
         self.fleet = Fleet(
             name="plant-a",
             rings=[Ring(name=name, thing_group=f"plant-a-{name}") for name in self.sizes],
-            gate=Gate(watch_minutes=5, report_minutes=15, hold_minutes=240, minimum_parts=500, defect_rate_margin=0.03),
+            gate=Gate(watch_minutes=4, report_minutes=6, hold_minutes=12, minimum_parts=500, defect_rate_margin=0.03),
+            install_minutes=6,
             configuration={MODEL: {"Threshold": 0.5}},
         )
 
@@ -65,6 +67,11 @@ class Plant:
     def client(self, service: str) -> Any:
         """A boto3 client of the fake."""
         return boto3.client(service, endpoint_url=self.url, config=CLIENT, **KEYS)
+
+    def deployer(self, core: FleetCore, say: Callable[[str], None] = print) -> Deployer:
+        """A whole deployment whose waiting lets the plant's time run."""
+        watch = timedelta(minutes=2)
+        return Deployer(core=core, sleep=self.sleep, say=say, progress=lambda _: None, rollback_watch=watch)
 
     def sleep(self, seconds: float) -> None:
         """Time goes on, and devices report meanwhile."""

@@ -1,0 +1,252 @@
+"""The gate's judgement, its arithmetic, windows and component maps: without a call."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+from linewatch_common.messages.fleet import LATENCY_BOUNDS_MS
+from scipy import stats
+
+from model_build.fleet.configuration import Fleet, Gate, Ring, Weekday, Window, moment_text, read_fleet
+from model_build.fleet.errors import FleetInputError
+from model_build.fleet.gate import Evidence, judge
+from model_build.fleet.health import Report
+from model_build.fleet.merging import differences, full_merge, released, request_components, restored
+from model_build.fleet.records import Before, ComponentSpec, Counts, Decision, Deployed, DeviceTally, Tally
+from model_build.fleet.statistics import detectable_rate, difference, parts_needed, wilson
+from model_build.fleet.windows import next_opening
+
+MODEL = "com.linewatch.model.SurfaceInspector"
+START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+GATE = Gate(watch_minutes=10, report_minutes=20, hold_minutes=60, minimum_parts=1000)
+FAST = [0, 0, 0, 0, 1]
+
+
+def _report(minutes: float = 11, **changes: Any) -> Report:
+    at = moment_text(START + timedelta(minutes=minutes))
+    report = Report(
+        tag="t",
+        received=at,
+        at=at,
+        since=moment_text(START + timedelta(minutes=1)),
+        versions={MODEL: "1.1.0"},
+        states={MODEL: "ready"},
+        models=["SurfaceInspector-1-1-0"],
+        outcomes={"pass": 950, "fail": 50},
+        latency=[count * 1000 for count in FAST],
+    )
+    return msgspec.structs.replace(report, **changes)
+
+
+def _seen(minutes: float = 12, reports: dict[str, Report] | None = None, **changes: Any) -> Evidence:
+    before = DeviceTally(since="2026-11-20T00:00:00Z", tally=Tally(outcomes={"pass": 9500, "fail": 500}))
+    devices = ["a", "b"]
+    evidence: dict[str, Any] = {
+        "now": START + timedelta(minutes=minutes),
+        "started": START,
+        "devices": devices,
+        "release": {MODEL: "1.1.0"},
+        "before": Before(previous=None, full_merges={}, unhealthy=[], health=dict.fromkeys(devices, before)),
+        "counts": Counts(succeeded=2),
+        "broken": {},
+        "reports": reports or {"a": _report(), "b": _report()},
+    }
+    return Evidence(**{**evidence, **changes})
+
+
+def test_healthy_devices_with_enough_parts_pass() -> None:
+    assert judge(GATE, _seen()).decision == Decision.PASS
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"received": moment_text(START)}, "silent"),
+        ({"at": moment_text(START - timedelta(minutes=3))}, "silent"),
+        ({"received": moment_text(START + timedelta(minutes=6))}, "silent"),
+        ({"versions": {MODEL: "1.0.0"}}, "1.0.0 instead of 1.1.0"),
+        ({"versions": {}}, "missing instead of 1.1.0"),
+        ({"states": {MODEL: "degraded"}}, f"{MODEL} degraded"),
+        ({"models": ["SurfaceInspector-1-0-0"]}, "SurfaceInspector-1-1-0 not in use"),
+        ({"unreadable": "no JSON"}, "unreadable report"),
+    ],
+)
+def test_one_device_that_does_not_show_the_release_waits_and_then_fails(change: dict[str, Any], reason: str) -> None:
+    def seen(minutes: float) -> Evidence:
+        return _seen(
+            minutes, {"a": _report(minutes - 0.5), "b": _report(**({"minutes": minutes - 0.5} | {}), **change)}
+        )
+
+    early, late = judge(GATE, seen(12)), judge(GATE, seen(21))
+    assert (early.decision, late.decision) == (Decision.WAIT, Decision.FAIL)
+    assert f"{reason}: 1 of 2 devices after 20 minutes (b)" in " ".join(late.reasons)
+
+
+def test_certain_failures_do_not_wait() -> None:
+    assert judge(GATE, _seen(1, broken={"a": "X is BROKEN"})).decision == Decision.FAIL
+    assert judge(GATE, _seen(1, counts=Counts(timed_out=1))).decision == Decision.FAIL
+    tolerant = msgspec.structs.replace(GATE, failed_devices=0.5)
+    assert judge(tolerant, _seen(counts=Counts(failed=1))).decision == Decision.PASS
+
+
+def test_counts_of_a_device_whose_models_did_not_change_are_taken_since_the_deployment() -> None:
+    since = "2026-11-20T00:00:00Z"
+    report = _report(since=since, outcomes={"pass": 9500, "fail": 900}, latency=[0, 0, 10_400])
+    verdict = judge(GATE, _seen(reports={"a": report, "b": report}))
+    assert (verdict.figures["parts"], verdict.figures["defects"]) == (800, 800)
+
+
+def test_the_defect_rate_is_judged_within_across_and_beyond_its_margin() -> None:
+    def decision(defects: int, parts: int) -> Decision:
+        report = _report(outcomes={"pass": parts - defects, "fail": defects}, latency=[parts])
+        return judge(GATE, _seen(reports={"a": report, "b": report})).decision
+
+    assert decision(50, 1000) == Decision.PASS
+    assert decision(35, 550) == Decision.WAIT  # it might have moved by the margin
+    assert decision(120, 1000) == Decision.FAIL
+    assert decision(0, 1000) == Decision.FAIL
+
+
+def test_few_parts_wait_and_are_held_in_the_end() -> None:
+    report = _report(outcomes={"pass": 40, "fail": 2})
+    assert judge(GATE, _seen(reports={"a": report, "b": report})).decision == Decision.WAIT
+    later = _report(58, outcomes={"pass": 40, "fail": 2})
+    held = judge(GATE, _seen(60, reports={"a": later, "b": later}))
+    assert (held.decision, held.reasons) == (Decision.HOLD, ["84 of at least 1000 parts inspected"])
+    unjudged = msgspec.structs.replace(GATE, minimum_parts=0)
+    assert judge(unjudged, _seen(reports={"a": report, "b": report})).decision == Decision.PASS
+
+
+def test_slow_and_lost_parts_fail_only_when_that_is_certain() -> None:
+    def decision(**changes: Any) -> Decision:
+        report = _report(**changes)
+        return judge(GATE, _seen(reports={"a": report, "b": report})).decision
+
+    slow = [0] * (len(LATENCY_BOUNDS_MS) + 1)
+    slow[0], slow[-1] = 900, 100
+    assert decision(latency=slow) == Decision.FAIL
+    slow[0], slow[-1] = 945, 55
+    assert decision(latency=slow) == Decision.WAIT
+    assert decision(outcomes={"pass": 930, "fail": 50, "missed": 40}) == Decision.FAIL
+    assert decision(outcomes={"pass": 941, "fail": 49, "missed": 10}) == Decision.PASS
+
+
+def test_36_canary_devices_show_a_failure_of_8_percent() -> None:
+    assert detectable_rate(36) == pytest.approx(0.08, abs=0.0005)
+    assert 1 - stats.binom.pmf(0, 36, detectable_rate(36)) == pytest.approx(0.95)
+    assert detectable_rate(0) == 1.0
+
+
+@pytest.mark.parametrize(("found", "total"), [(0, 10), (1, 500), (250, 500), (500, 500)])
+def test_intervals_are_those_of_scipy(found: int, total: int) -> None:
+    theirs = stats.binomtest(found, total).proportion_ci(0.95, method="wilson")
+    assert wilson(found, total, 0.95) == pytest.approx((theirs.low, theirs.high))
+
+
+def test_the_interval_of_a_difference_covers_the_truth_as_often_as_it_says() -> None:
+    import numpy as np
+
+    rng = np.random.default_rng(7)
+    new, old = rng.binomial(800, 0.06, 2000), rng.binomial(2000, 0.05, 2000)
+    pairs = zip(new, old, strict=True)
+    intervals = [difference((int(found), 800), (int(past), 2000), 0.95) for found, past in pairs]
+    hits = sum(low <= 0.01 <= high for low, high in intervals)
+    assert 0.93 < hits / 2000 < 0.97
+    assert parts_needed(0.05, 0.02, 0.95) == pytest.approx(913, abs=1)
+
+
+def test_windows_open_in_the_fleets_own_clock_also_over_midnight() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    night = [Window(start="22:00", minutes=240, days=[Weekday.SUN])]  # 2026-11-22 is a Sunday; 21:00 to 01:00 UTC
+    assert next_opening(night, berlin, START) == datetime(2026, 11, 22, 21, 0, tzinfo=UTC)
+    inside = datetime(2026, 11, 23, 0, 59, tzinfo=UTC)
+    assert next_opening(night, berlin, inside) == inside
+    assert next_opening(night, berlin, inside + timedelta(minutes=1)) == datetime(2026, 11, 29, 21, 0, tzinfo=UTC)
+    assert next_opening([], berlin, START) == START
+    spring = datetime(2026, 3, 29, 12, 0, tzinfo=UTC)  # the day the clocks go forward
+    assert next_opening(night, berlin, spring) == datetime(2026, 3, 29, 20, 0, tzinfo=UTC)
+
+
+STANDING = {
+    "com.example.Gateway": ComponentSpec(version="2.3.0", merge='{"Port":502}', run_with={"posixUser": "gw"}),
+    MODEL: ComponentSpec(version="1.0.0", merge='{"Threshold":0.4}', run_with={"posixUser": "line"}),
+}
+
+
+def _before(**merges: Any) -> Before:
+    previous = Deployed(
+        deployment="d", revision="1", name="n", status="ACTIVE", job="j", created="", components=dict(STANDING)
+    )
+    return Before(previous=previous, full_merges={MODEL: merges}, unhealthy=[], health={})
+
+
+def test_a_release_is_merged_into_what_stands_and_taken_out_again() -> None:
+    ring = Ring(name="canary", thing_group="g", configuration={MODEL: {"Threshold": 0.6}})
+    fleet = Fleet(name="f", rings=[ring], configuration={MODEL: {"Threshold": 0.5}})
+    release = {MODEL: "1.1.0", "com.linewatch.New": "1.0.0"}
+    components = released(_before(Threshold=0.4), release, fleet, ring)
+    assert components["com.example.Gateway"] == STANDING["com.example.Gateway"]
+    assert components[MODEL] == ComponentSpec(
+        version="1.1.0", merge='{"Threshold":0.6}', reset=[""], run_with={"posixUser": "line"}
+    )
+    assert request_components(components)["com.linewatch.New"] == {
+        "componentVersion": "1.0.0",
+        "configurationUpdate": {"reset": [""]},
+    }
+    silent = msgspec.structs.replace(fleet, configuration={}, rings=[msgspec.structs.replace(ring, configuration={})])
+    assert (
+        released(_before(Threshold=0.4, Extra=1), release, silent, silent.rings[0])[MODEL].merge
+        == '{"Extra":1,"Threshold":0.4}'
+    )
+    back = restored(_before(Threshold=0.4, Extra=1), release)
+    assert back.keys() == STANDING.keys()
+    assert back[MODEL].merge == '{"Extra":1,"Threshold":0.4}'
+    assert back[MODEL].reset == [""]
+    assert differences(STANDING, components) == [
+        ("com.linewatch.New", "", "1.0.0"),
+        (MODEL, '1.0.0 {"Threshold":0.4} {"posixUser":"line"}', '1.1.0 {"Threshold":0.6} {"posixUser":"line"}'),
+    ]
+
+
+def test_what_was_merged_is_followed_back_to_a_reset_or_to_the_components_arrival() -> None:
+    def revision(**spec: Any) -> dict[str, ComponentSpec]:
+        return {MODEL: ComponentSpec(version="1.0.0", **spec)}
+
+    newest_first = [
+        revision(merge='{"c":{"y":2}}', reset=["/a", "/c/x"]),
+        revision(merge='{"a":1,"c":{"x":1}}'),
+        revision(merge='{"b":1}', reset=[""]),
+        revision(merge='{"long":"ago"}'),
+    ]
+    assert full_merge(newest_first, MODEL) == {"b": 1, "c": {"y": 2}}
+    assert full_merge([revision(merge='{"b":1}'), {}, revision(merge='{"long":"ago"}')], MODEL) == {"b": 1}
+    with pytest.raises(FleetInputError, match="not an object"):
+        full_merge([revision(merge="[1]")], MODEL)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"schema":"linewatch.Fleet/1","name":"p","rings":[]}', "length >= 1"),
+        ('{"schema":"linewatch.Fleet/1","name":"p/q","rings":[{"name":"a","thing_group":"g"}]}', "regex"),
+        ('{"schema":"linewatch.Fleet/1","name":"p","ring":[]}', "ring"),
+        (
+            '{"schema":"linewatch.Fleet/1","name":"p","rings":[{"name":"a","thing_group":"g"},{"name":"b","thing_group":"g"}]}',
+            "twice",
+        ),
+        (
+            '{"schema":"linewatch.Fleet/1","name":"p","rings":[{"name":"a","thing_group":"g"}],"gate":{"latency_ms":151}}',
+            "151",
+        ),
+        (
+            '{"schema":"linewatch.Fleet/1","name":"p","rings":[{"name":"a","thing_group":"g"}],"timezone":"Mars"}',
+            "Mars",
+        ),
+        ('{"schema":"linewatch.Fleet/1",', "truncated"),
+    ],
+)
+def test_a_wrong_configuration_is_refused_with_file_and_field(text: str, reason: str) -> None:
+    with pytest.raises(FleetInputError, match=rf"^plant\.json: .*{reason}"):
+        read_fleet(text.encode(), "plant.json")
