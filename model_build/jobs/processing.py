@@ -1,0 +1,95 @@
+"""The processing jobs: a job's folders to the arguments of the same commands that people type."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from linewatch_common.errors import InputError, StorageError
+
+from model_build.__main__ import parsed
+from model_build.compiling.artefact import read_artefact
+from model_build.evaluation.opening import LOG_FILE
+from model_build.jobs.gate import EVALUATION_FILE, write_gate
+from model_build.jobs.package import package
+from model_build.jobs.places import COMPILED, PREPARED, Processing
+
+UNSET = "none"  # SageMaker's arguments cannot be left out: this value leaves a flag out
+Job = Callable[[Processing, Sequence[str]], None]
+
+
+def prepare(places: Processing, flags: Sequence[str]) -> None:
+    """input/raw to output/data and output/report; `flags` as `prepare` takes them."""
+    data = places.output("data") / PREPARED
+    command("prepare", str(places.input("raw")), str(data), *flags)
+    command("report", str(data), str(places.output("report")))
+
+
+def evaluate(places: Processing, flags: Sequence[str]) -> None:
+    """input/data and input/model to output/evaluation, with gate.json; `flags` as `evaluate` takes them."""
+    _judge(places, flags, ())
+
+
+def evaluate_compiled(places: Processing, flags: Sequence[str]) -> None:
+    """The same for the compiled model in input/artefact; input/evaluated is the float model's evaluation."""
+    _openings(places.input("evaluated"), places.data())
+    _judge(places, flags, _compiled(places.input("artefact") / COMPILED))
+
+
+def compile_model(places: Processing, flags: Sequence[str]) -> None:
+    """input/data and input/model to output/artefact; `flags` as `compile` takes them."""
+    out = places.output("artefact") / COMPILED
+    command("compile", str(places.run()), str(out), "--data", str(places.data()), *flags)
+
+
+JOBS: dict[str, Job] = {
+    "prepare": prepare,
+    "evaluate": evaluate,
+    "compile": compile_model,
+    "evaluate-compiled": evaluate_compiled,
+    "package": package,
+}
+
+
+def command(*arguments: str) -> None:
+    """Run one command of `python -m model_build`. Raises LinewatchError."""
+    options = parsed([*arguments])
+    options.command(options)
+
+
+def given(flags: Sequence[str]) -> list[str]:
+    """The flags without those whose value is "none". Raises InputError unless they come in pairs."""
+    if len(flags) % 2 or any(not name.startswith("--") for name in flags[::2]):
+        raise InputError(f"flags come as --name value: {' '.join(flags)}")
+    return [
+        part for name, value in zip(flags[::2], flags[1::2], strict=True) if value != UNSET for part in (name, value)
+    ]
+
+
+def _judge(places: Processing, flags: Sequence[str], artefact: Sequence[str]) -> None:
+    run, data, out = places.run(), places.data(), places.output("evaluation")
+    said = places.work("said") / "test"
+    command("predict", str(run), str(data), str(said), "--split", "test", *artefact)
+    try:
+        command("evaluate", str(data), str(out), "--validation", str(run / "validation"), "--test", str(said), *flags)
+    except InputError:
+        # The gate refuses by the same error: then the evaluation is written, and the pipeline's condition decides.
+        if not (out / EVALUATION_FILE).exists():
+            raise
+    _openings(data, out)
+    gate = write_gate(out)
+    print(f"gate: {'passed' if gate.passed else 'refused: ' + gate.reason}")
+
+
+def _compiled(folder: Path) -> tuple[str, ...]:
+    """What runs here: of a Neo result, which only its device can run, the float model that it was compiled from."""
+    artefact = read_artefact(folder)
+    return () if artefact.format == "neo" else ("--artefact", str(folder / artefact.model))
+
+
+def _openings(source: Path, target: Path) -> None:
+    """Carry the log of the test split's openings on: every step has its own copy of the data. Raises StorageError."""
+    try:
+        if (source / LOG_FILE).exists():
+            shutil.copyfile(source / LOG_FILE, target / LOG_FILE)
+    except OSError as error:
+        raise StorageError(f"{target / LOG_FILE}: {error.strerror}") from error
