@@ -3,6 +3,7 @@
 import argparse
 import getpass
 import os
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # the data commands need more than a deployer has
 
 STATE_VARIABLE = "LINEWATCH_FLEET_STATE"
 HEALTH_VARIABLE = "LINEWATCH_FLEET_HEALTH"
+PIPE_WIDTH = 200
 _FLEET = f"""Deploy component versions to a fleet, ring by ring, each ring behind a gate on the devices' own health reports.
 
 A fleet is a file (docs/fleet.md); `configure` stores it. State and health lie in S3: {STATE_VARIABLE} and {HEALTH_VARIABLE}, or --state and
@@ -104,7 +106,7 @@ def _configure(options: argparse.Namespace) -> None:
     fleet = read_fleet(data, str(options.file))
     connection = Connection(options.region, options.profile)
     store = connection.store(_place(options.state, "state", STATE_VARIABLE, fleet.name), Caller())
-    actions.configure(data, fleet, Book(store), Console())
+    actions.configure(data, fleet, Book(store), _out())
 
 
 def _desk(options: argparse.Namespace) -> Desk:
@@ -120,7 +122,12 @@ def _desk(options: argparse.Namespace) -> Desk:
         clock=_now,
         by=getpass.getuser(),
     )
-    return Desk(core=core, out=Console(), voice=voice, sleep=time.sleep)
+    return Desk(core=core, out=_out(), voice=voice, sleep=time.sleep)
+
+
+def _out() -> Console:
+    """A file or a pipe has no width that tables would have to fit into."""
+    return Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
 
 
 def _now() -> datetime:

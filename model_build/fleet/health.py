@@ -130,6 +130,8 @@ def gather(
             on_step(done)
     for thing in wanted - listed.keys():
         merged.pop(thing, None)
+    for thing in (known.keys() & listed.keys()) - wanted:  # heard meanwhile, though nobody asked what it said
+        merged[thing] = msgspec.structs.replace(known[thing], received=listed[thing].received)
     summary = Summary(at=moment_text(now), reports=merged)
     store.write(SUMMARY_KEY, msgspec.json.encode(summary))
     return summary
