@@ -17,7 +17,9 @@ COMMANDS = {
     "compiling": ("compile",),
     "packaging": ("key", "package", "sign", "verify", "component"),
     "devices": ("device",),
+    "infrastructure": ("infrastructure",),
     "publishing": ("publish",),
+    "pipelines": ("pipeline",),
     "fleet": ("fleet",),
 }
 
