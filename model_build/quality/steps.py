@@ -43,7 +43,8 @@ class Chain:
         """The prepared folder."""
         step = Step(
             name="data",
-            key=(str(source), listing_of(source), self._code("data"), str(FOLDS)),
+            # With the predicting code: other predictions of a model are refused where its test split was opened.
+            key=(str(source), listing_of(source), self._code("data"), self._code("predict"), str(FOLDS)),
             command=(
                 *self._command("prepare", self._pythons.torch),
                 *(str(source), "{out}", "--folds", str(FOLDS), "--bad", "leave-out", "--crossing", "leave-out"),

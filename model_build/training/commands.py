@@ -8,13 +8,14 @@ from linewatch_common.errors import InputError, StorageError
 from msgspec.structs import replace
 from tqdm import tqdm
 
+from model_build.compiling.running import open_model
 from model_build.data.commands import Commands, progress
 from model_build.data.prepared import PreparedSet
 from model_build.data.splits import SPLITS_FILE, read_splits
 from model_build.nets.interface import NETS, net_named
 from model_build.nets.learners import learner_for
 from model_build.training.plan import PLANS, Plan
-from model_build.training.predict import digest_of_model, load_model, predict
+from model_build.training.predict import digest_of_model, predict
 from model_build.training.run import MODEL_FILE, Epoch, read_run
 from model_build.training.session import Order, Report, Session
 
@@ -37,8 +38,8 @@ not installed the net starts from scratch, and says so. Without defective pictur
 """
 _PREDICT = """Let a trained model speak: predictions in the form that `evaluate` reads (docs/evaluation.md).
 
-The float model RUN/model.onnx runs by ONNX Runtime; --artefact FILE runs a compiled one (.onnx, or .xml of OpenVINO) instead. Pictures are
-prepared by the code that the device runs.
+RUN/model.onnx, or with --artefact FILE a compiled model (.onnx, .xml of OpenVINO, .tflite), runs as the agent runs it on a device. Pictures
+are prepared by the code that the device runs.
 
   python -m model_build predict build/runs/inspector-0 build/data/kolektorsdd build/runs/inspector-0/test --split test
 """
@@ -112,7 +113,7 @@ def _predict(options: argparse.Namespace) -> None:
         raise InputError(f"{options.run}: knows the classes {run.classes}, {options.data} has {data.index.classes}")
     path = options.artefact or options.run / MODEL_FILE
     names = progress(splits.splits[options.split], "predicting")
-    count = predict(load_model(path), digest_of_model(path), data, run.preparation, names=names, out=options.out)
+    count = predict(open_model(path), digest_of_model(path), data, run.preparation, names=names, out=options.out)
     print(f"{options.out}: {count} pictures of {options.split} by {path}")
 
 

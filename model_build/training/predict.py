@@ -1,8 +1,8 @@
 """A finished run's model, or any artefact made of it, on pictures: by the device's runtime, from the file that the device would load."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from linewatch_common.errors import InputError
@@ -10,29 +10,11 @@ from linewatch_common.manifest import Preparation, file_sha256
 from linewatch_vision.preparation import prepare
 from numpy.typing import NDArray
 
+from model_build.compiling.running import Model
 from model_build.data.prepared import PreparedSet
-from model_build.nets.interface import INPUT, MASK, SCORE, Pictures
+from model_build.nets.interface import MASK, SCORE
 from model_build.training.judging import cut_to_picture
 from model_build.training.predictions import PredictionsFolder
-
-Outputs = dict[str, NDArray[np.float32]]
-
-
-class Model(Protocol):
-    """A loaded model file."""
-
-    def run(self, tensor: Pictures) -> Outputs:
-        """uint8 (1, H, W, 3) to `score` (1, 1) and/or `mask` (1, classes, h, w), probabilities. Raises InputError."""
-
-
-def load_model(path: Path) -> Model:
-    """By its suffix: .onnx or .xml (OpenVINO). Raises InputError for another one, or a file that cannot be loaded."""
-    loaders: dict[str, Callable[[Path], Model]] = {".onnx": _OnnxModel, ".xml": _OpenVinoModel}
-    if path.suffix not in loaders:
-        raise InputError(f"{path}: {path.suffix or 'a file without suffix'} is not one of {', '.join(loaders)}")
-    if not path.exists():
-        raise InputError(f"{path}: is missing")
-    return loaders[path.suffix](path)
 
 
 def predict(
@@ -45,7 +27,7 @@ def predict(
     for name in names:
         picture = data.example(name).picture
         prepared = prepare(picture, "Mono8" if picture.ndim == 2 else "BGR8", preparation)
-        said = model.run(prepared.tensor)
+        said = {output: _probable(array) for output, array in model.run(prepared.tensor).items()}
         mask = said.get(MASK)
         scores[name] = float(said[SCORE].flat[0]) if SCORE in said else float(said[MASK].max())
         if mask is not None:
@@ -61,38 +43,7 @@ def digest_of_model(path: Path) -> str:
     return file_sha256(binary if path.suffix == ".xml" and binary.exists() else path)
 
 
-class _OnnxModel:
-    """ONNX Runtime."""
-
-    def __init__(self, path: Path) -> None:
-        import onnxruntime  # noqa: PLC0415  only who predicts with it needs it
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        try:
-            self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # the runtime's classes have no common base
-            raise InputError(f"{path}: ONNX Runtime cannot load it: {error}") from error
-        self._names = [output.name for output in self._session.get_outputs()]
-
-    def run(self, tensor: Pictures) -> Outputs:
-        """See Model."""
-        found = self._session.run(self._names, {self._session.get_inputs()[0].name: tensor})
-        return {name: np.asarray(array, np.float32) for name, array in zip(self._names, found, strict=True)}
-
-
-class _OpenVinoModel:
-    """OpenVINO on the processor, in float32 where the model is not INT8: golden figures do not depend on the machine's bfloat16."""
-
-    def __init__(self, path: Path) -> None:
-        import openvino  # noqa: PLC0415  only who predicts with it needs it
-
-        try:
-            self._model: Any = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-        except RuntimeError as error:
-            raise InputError(f"{path}: OpenVINO cannot load it: {error}") from error
-
-    def run(self, tensor: Pictures) -> Outputs:
-        """See Model."""
-        found = self._model({INPUT: tensor})
-        return {port.get_any_name(): np.asarray(found[port], np.float32) for port in self._model.outputs}
+def _probable(array: NDArray[Any]) -> NDArray[np.float32]:
+    """Probabilities: uint8 0..255 stands for 0..1."""
+    values = array.astype(np.float32)
+    return values / np.float32(255) if array.dtype == np.uint8 else values
