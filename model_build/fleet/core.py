@@ -73,6 +73,7 @@ class FleetCore:
     def start_ring(self, plan: str, ring: str) -> dict[str, Any]:
         """Create the ring's deployment, inside its maintenance window. Raises ForeignRevisionError, RunningAlreadyError."""
         made = self.book.plan(plan)
+        self._check_under_way(plan)
         state = self.book.ring(plan, ring)
         if state is not None and state.deployment:
             return {"status": "started", "deployment": state.deployment}
@@ -145,15 +146,20 @@ class FleetCore:
         """Restore every ring that was touched, the last one first. A ring that somebody else deployed to is left alone, and said."""
         made = self.book.plan(plan)
         current = self.book.current()
-        if current is not None and current.plan == plan and current.phase != Phase.ROLLING_BACK:
-            self._move(plan, Phase.ROLLING_BACK, current.ring, reason)
+        if current is None or current.plan != plan:
+            raise FleetInputError(f"plan {plan} is not the last one: what stands now came after it")
+        ended = current.phase == Phase.ROLLED_BACK
+        if not ended:
+            now = moment_text(self.clock())
+            self.book.claim(Current(plan=plan, phase=Phase.ROLLING_BACK, ring=current.ring, reason=reason, changed=now))
         rows = [
             row for planned in reversed(made.rings) if (row := self._restore(made, planned.name, reason)) is not None
         ]
         left = [row["ring"] for row in rows if row["status"] == Phase.FOREIGN]
         if left:
             reason = f"{reason}; left alone, because somebody else deployed there: {', '.join(left)}"
-        self._end(made, Phase.ROLLED_BACK, rows[-1]["ring"] if rows else "", reason)
+        if not ended:
+            self._end(made, Phase.ROLLED_BACK, rows[-1]["ring"] if rows else "", reason)
         return {"status": str(Phase.FOREIGN if left else Phase.ROLLED_BACK), "rings": rows, "reason": reason}
 
     def poll_rollback(self, plan: str) -> dict[str, Any]:
@@ -173,6 +179,10 @@ class FleetCore:
     def finish(self, plan: str) -> dict[str, Any]:
         """Every ring passed: free the fleet. Raises FleetInputError when one has not."""
         made = self.book.plan(plan)
+        current = self.book.current()
+        if current is not None and current.plan == plan and current.phase == Phase.DONE:
+            return {"status": str(Phase.DONE)}
+        self._check_under_way(plan)
         for planned in made.rings:
             state = self.book.ring(plan, planned.name)
             if state is None or state.phase != Phase.PASSED:
@@ -191,6 +201,8 @@ class FleetCore:
         latest = self.cloud.latest_id(planned.target)
         if latest == planned.previous:
             return None
+        if not latest:
+            raise ForeignRevisionError(foreign(ring, "none", planned.previous))
         standing = self.cloud.deployment(latest)
         if standing.name != request["deploymentName"]:
             raise ForeignRevisionError(foreign(ring, latest, planned.previous))
@@ -238,7 +250,15 @@ class FleetCore:
         )
         return {"ring": ring, "status": str(Phase.ROLLED_BACK), "deployment": created.deployment}
 
+    def _check_under_way(self, plan: str) -> None:
+        """Somebody may have taken the plan back while another process was going on with it."""
+        current = self.book.current()
+        if current is None or current.plan != plan or current.phase not in OPEN or current.phase == Phase.ROLLING_BACK:
+            stands = f"plan {current.plan} is {current.phase}" if current is not None else "no plan is"
+            raise RunningAlreadyError(f"plan {plan} is not under way any more ({stands}): see `fleet history`")
+
     def _begun(self, plan: str, ring: str) -> RingState:
+        self._check_under_way(plan)
         state = self.book.ring(plan, ring)
         if state is None or not state.deployment:
             raise FleetInputError(f"plan {plan}: ring {ring} was not started")

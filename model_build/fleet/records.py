@@ -33,9 +33,9 @@ class Phase(StrEnum):
     DONE = "done"
 
 
-OPEN = frozenset(
-    {Phase.PLANNED, Phase.INSTALLING, Phase.WATCHING, Phase.HELD, Phase.FAILED, Phase.ROLLING_BACK, Phase.FOREIGN}
-)
+# A plan in one of these holds the fleet. PASSED: a ring has, the next one is to come.
+CLOSED = frozenset({Phase.ROLLED_BACK, Phase.DONE})
+OPEN = frozenset(Phase) - CLOSED
 
 
 class ComponentSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

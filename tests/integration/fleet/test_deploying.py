@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -175,6 +176,7 @@ def test_a_foreign_revision_before_a_ring_is_started_is_left_alone(fleet: Plant)
     core = fleet.core()
     plan = core.plan(NEW)["plan"]
     assert fleet.ring(core, plan, "canary")["decision"] == "pass"
+    assert _phase(fleet) in OPEN  # between two rings, too
     foreign = fleet.deploy_by_hand("wave-1", {}, {FOREIGN: "2.3.0"})
     created = _created(fleet)
     with pytest.raises(ForeignRevisionError, match=rf"ring wave-1: deployment {foreign} stands there") as stopped:
@@ -259,6 +261,7 @@ def test_every_step_may_be_repeated(fleet: Plant) -> None:
     created = _created(fleet)
     rows = core.roll_back(plan, "why")["rings"]
     assert core.roll_back(plan, "why")["rings"] == rows
+    assert len(core.book.history(9)) == 1
     assert _created(fleet) == created + 1
 
 
@@ -278,6 +281,34 @@ def test_a_rollback_that_died_in_the_middle_is_finished_by_the_next_one(fleet: P
     assert [row["ring"] for row in core.roll_back(plan, "why")["rings"]] == ["wave-1", "canary"]
     _restored(fleet)
     assert fleet.versions("wave-1") == OLD
+
+
+def test_a_process_that_goes_on_after_somebody_took_the_plan_back_deploys_nothing_more(fleet: Plant) -> None:
+    slow = fleet.core()
+    plan = slow.plan(NEW)["plan"]
+    assert fleet.ring(slow, plan, "canary")["decision"] == "pass"
+    fleet.core(by="berta").roll_back(plan, "seen at the line")
+    created = _created(fleet)
+    steps: list[Callable[[], object]] = [
+        lambda: slow.start_ring(plan, "wave-1"),
+        lambda: slow.judge_ring(plan, "canary"),
+        lambda: slow.finish(plan),
+    ]
+    for step in steps:
+        with pytest.raises(RunningAlreadyError, match=r"is not under way any more \(plan \w+ is rolled back\)"):
+            step()
+    assert _created(fleet) == created
+    assert len(slow.book.history(9)) == 1
+
+
+def test_an_older_plan_is_not_taken_back_over_a_newer_one(fleet: Plant) -> None:
+    _deploy(fleet)
+    older = fleet.core().book.current()
+    assert older is not None
+    _deploy(fleet, {INSPECTOR: "1.1.0"})
+    with pytest.raises(FleetInputError, match="is not the last one"):
+        fleet.core().roll_back(older.plan, "too late")
+    assert fleet.versions("canary")[MODEL] == NEW[MODEL]
 
 
 def test_another_release_is_refused_while_one_is_under_way(fleet: Plant) -> None:
