@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from linewatch_common.errors import PackageError
+from linewatch_common.errors import InputError, PackageError
 from linewatch_common.manifest import Manifest, load_manifest, verify_files
 from linewatch_vision.golden import differences, read_golden
 
@@ -19,7 +19,7 @@ from model_build.__main__ import main
 from model_build.compiling.running import open_model
 from model_build.data.prepared import PreparedSet
 from model_build.data.splits import SPLITS_FILE, TEST, read_splits
-from model_build.packaging.golden import CLEAR
+from model_build.packaging.golden import CLEAR, Candidate, choose
 from model_build.packaging.tarball import pack, unpack
 from model_build.packaging.versions import check_version, next_version
 from tests.integration.model_build.packages import Chain, evaluated
@@ -252,3 +252,27 @@ def test_an_archive_comes_out_as_it_went_in(tmp_path: Path) -> None:
     pack(tmp_path / "from", tmp_path / "a.tar.gz")
     unpack(tmp_path / "a.tar.gz", tmp_path / "to")
     assert (tmp_path / "to/deep/file").read_bytes() == b"content"
+
+
+def test_golden_masks_are_steady_ones(chain: Chain) -> None:
+    """A picture whose mask hangs on the threshold is left out, however clear its score is."""
+    assert chain.package() == 0
+    _, manifest = package_of(chain)
+
+    def predict(tensor: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
+        strength = float(tensor.max()) / 255
+        mask = np.zeros((1, 1, 8, 12), np.float32)
+        mask[..., :6] = strength
+        return {"score": np.array([[1.0 if strength > 0.3 else 0.0]], np.float32), "mask": mask}
+
+    def candidate(name: str, value: int, *, defective: bool) -> Candidate:
+        return Candidate(name, np.full((1, 32, 48, 3), value, np.uint8), defective)
+
+    good = [candidate(f"good {number}", 10 + number, defective=False) for number in range(4)]
+    hanging = [candidate(f"hanging {number}", 128 + number, defective=True) for number in range(4)]
+    steady = [candidate(f"steady {number}", 200 + number, defective=True) for number in range(4)]
+    names = {found.name for found, _ in choose([*good, *hanging, *steady], predict, manifest)}
+    assert names & {found.name for found in steady}
+    assert not names & {found.name for found in hanging}
+    with pytest.raises(InputError, match="no picture of either kind"):
+        choose([*good, *hanging], predict, manifest)
