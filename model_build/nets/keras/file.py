@@ -3,6 +3,7 @@
 import io
 import json
 import tempfile
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ def load_keras_bytes(net: Any, data: bytes) -> None:
         path = Path(folder, _NAME)
         path.write_bytes(data)
         try:
-            net.load_weights(path)
-        except (ValueError, KeyError, OSError, TypeError, zipfile.BadZipFile) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # Keras only warns of layers that it could not fill
+                net.load_weights(path)
+        except (ValueError, KeyError, OSError, TypeError, UserWarning, zipfile.BadZipFile) as error:
             raise InputError(f"the weights are of another net, or corrupt: {str(error).splitlines()[0]}") from error
