@@ -1,6 +1,6 @@
 """The fleet's configuration file (schema `linewatch.Fleet/1`): rings in order, windows, gates, rollout, configuration per ring."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -44,7 +44,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     Rates come from the health reports of the ring's devices since the deployment, beside those before it. `watch_minutes` pass in any
     case; a device without a good report after `report_minutes` is silent, which is a failure; a gate that cannot decide holds, and
-    gives up after `hold_minutes`.
+    gives up after `hold_minutes`. All three count from when the last device of the ring is told of the deployment.
     """
 
     failed_devices: Share = 0.0  # share of the ring that may fail or stay silent; 0 in a canary
@@ -104,6 +104,10 @@ class Fleet(
     def gate_of(self, ring: Ring) -> Gate:
         """The ring's own gate, or the fleet's."""
         return ring.gate or self.gate
+
+    def rollout(self, ring: Ring, devices: int) -> timedelta:
+        """How long it takes until the last of `devices` is told of a deployment."""
+        return timedelta(minutes=devices / (ring.per_minute or self.per_minute))
 
     def configuration_of(self, ring: Ring, component: str) -> dict[str, Any] | None:
         """What is merged into the component's defaults in that ring; None: the file says nothing of it."""

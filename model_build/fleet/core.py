@@ -99,12 +99,13 @@ class FleetCore:
         return {"status": "started", "deployment": created.deployment}
 
     def poll_ring(self, plan: str, ring: str) -> dict[str, Any]:
-        """How far the installation is. It ends when the job has, or when the gate's report time is over."""
+        """How far the installation is. It ends when the job has, when a device failed, or when the last device told had its time."""
         made, state = self.book.plan(plan), self._begun(plan, ring)
         self._check_ours(made, state)
         counts = self.cloud.counts(state.job)
-        gate = made.fleet.gate_of(made.fleet.ring(ring))
-        waited = self.clock() - moment_of(state.started)
+        settings = made.fleet.ring(ring)
+        gate = made.fleet.gate_of(settings)
+        waited = self.clock() - moment_of(state.started) - made.fleet.rollout(settings, made.ring(ring).devices)
         late = waited >= timedelta(minutes=max(gate.report_minutes, made.fleet.install_minutes))
         installed = counts.waiting == 0 or counts.bad > 0 or late
         phase = Phase.WATCHING if installed and state.phase == Phase.INSTALLING else state.phase

@@ -25,7 +25,7 @@ _LOST = (Outcome.LATE, Outcome.MISSED, Outcome.ERROR)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What is known of a ring at `now`. `broken`: device to reason, of those that were healthy before."""
+    """What is known of a ring at `now`. `broken`: device to reason, of those that were healthy before; `rollout`: until all are told."""
 
     now: datetime
     started: datetime
@@ -35,6 +35,12 @@ class Evidence:
     counts: Counts
     broken: Mapping[str, str]
     reports: Mapping[str, Report]
+    rollout: timedelta = timedelta(0)
+
+    @property
+    def age(self) -> timedelta:
+        """Since the last device was told; negative until then."""
+        return self.now - self.started - self.rollout
 
 
 @dataclass(slots=True)
@@ -53,14 +59,17 @@ def judge(gate: Gate, seen: Evidence) -> Verdict:
     _judge_devices(gate, seen, faults, found)
     if gate.minimum_parts:
         _judge_rates(gate, seen, good, found)
-    age = seen.now - seen.started
-    found.figures |= {"devices": len(seen.devices), "good": len(good), "minutes": round(age.total_seconds() / 60, 1)}
+    found.figures |= {
+        "devices": len(seen.devices),
+        "good": len(good),
+        "minutes": round(seen.age.total_seconds() / 60, 1),
+    }
     if found.failures:
         return Verdict(decision=Decision.FAIL, reasons=found.failures + found.open, figures=found.figures)
-    if age < timedelta(minutes=gate.watch_minutes):
-        found.open.append(f"watched for {age.total_seconds() / 60:.0f} of {gate.watch_minutes} minutes")
+    if seen.age < timedelta(minutes=gate.watch_minutes):
+        found.open.append(f"watched for {max(0.0, seen.age.total_seconds() / 60):.0f} of {gate.watch_minutes} minutes")
     if found.open:
-        given_up = age >= timedelta(minutes=gate.hold_minutes)
+        given_up = seen.age >= timedelta(minutes=gate.hold_minutes)
         return Verdict(
             decision=Decision.HOLD if given_up else Decision.WAIT,
             reasons=found.open + found.notes,
@@ -117,7 +126,7 @@ def _judge_devices(gate: Gate, seen: Evidence, faults: Mapping[str, str], found:
     if len(waiting) + len(seen.broken) <= allowed:
         found.notes += _grouped({**waiting, **seen.broken}, total, ", tolerated")
         return
-    if seen.now - seen.started >= timedelta(minutes=gate.report_minutes):
+    if seen.age >= timedelta(minutes=gate.report_minutes):
         found.failures += _grouped({**waiting, **seen.broken}, total, f" after {gate.report_minutes} minutes")
     else:
         found.open += _grouped(waiting, total, " so far")

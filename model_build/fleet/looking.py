@@ -71,6 +71,7 @@ class Lookout:
             counts=self.cloud.counts(state.job),
             broken=broken,
             reports=gather(self.reports, self.book.store, devices, now).reports,
+            rollout=made.fleet.rollout(made.fleet.ring(state.ring), len(devices)),
         )
         verdict = judge(gate, seen)
         if verdict.decision != Decision.PASS or len(devices) > gate.inspected_devices:

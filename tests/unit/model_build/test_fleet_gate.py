@@ -1,5 +1,6 @@
 """The gate's judgement, its arithmetic, windows and component maps: without a call."""
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -82,6 +83,14 @@ def test_one_device_that_does_not_show_the_release_waits_and_then_fails(change: 
     early, late = judge(GATE, seen(12)), judge(GATE, seen(21))
     assert (early.decision, late.decision) == (Decision.WAIT, Decision.FAIL)
     assert f"{reason}: 1 of 2 devices after 20 minutes (b)" in " ".join(late.reasons)
+
+
+def test_a_large_ring_is_given_the_time_that_its_rollout_takes() -> None:
+    seen = _seen(21, {"a": _report(20)})
+    assert judge(GATE, seen).decision == Decision.FAIL
+    assert judge(GATE, dataclasses.replace(seen, rollout=timedelta(minutes=2))).decision == Decision.WAIT
+    fleet = Fleet(name="f", rings=[Ring(name="r", thing_group="g")], per_minute=50)
+    assert fleet.rollout(fleet.rings[0], 5000) == timedelta(minutes=100)
 
 
 def test_certain_failures_do_not_wait() -> None:
