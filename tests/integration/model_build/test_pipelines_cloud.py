@@ -1,0 +1,64 @@
+"""Pipelines created, updated and started in a registry that moto plays."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from linewatch_common.errors import InputError
+from moto import mock_aws
+
+from model_build.pipelines.cloud import Cloud
+from model_build.pipelines.plans import EXAMPLE, PIPELINES
+from model_build.pipelines.registered import make
+
+PLAN = PIPELINES["inspector"]
+DEFINITION = '{"Version": "2020-12-01", "Parameters": [], "Steps": []}'
+
+
+@pytest.fixture
+def clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Any]]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    with mock_aws():
+        yield boto3.client("sagemaker", region_name="eu-central-1"), boto3.client("s3", region_name="eu-central-1")
+
+
+def test_a_pipeline_is_created_then_updated_then_started(clients: tuple[Any, Any]) -> None:
+    cloud = Cloud(*clients)
+    arn = cloud.upsert(PLAN, EXAMPLE, DEFINITION)
+    changed = DEFINITION.replace('"Parameters": []', '"Parameters": [], "Metadata": {}')
+    assert cloud.upsert(PLAN, EXAMPLE, changed) == arn
+    assert clients[0].describe_pipeline(PipelineName=PLAN.pipeline)["PipelineDefinition"] == changed
+    execution = cloud.start(PLAN, {"TrainingEpochs": "3"})
+    assert arn in execution or PLAN.pipeline in execution
+
+
+def test_the_registry_tells_the_next_version_and_the_last_package(clients: tuple[Any, Any]) -> None:
+    cloud = Cloud(*clients)
+    cloud.upsert(PLAN, EXAMPLE, DEFINITION)
+    assert cloud.latest(PLAN.pipeline) == (0, None)
+    model = make(
+        model=PLAN.package,
+        component=PLAN.component,
+        version="1.1.0",
+        package_uri="s3://models/run/package.tar.gz",
+        package_sha256="1" * 64,
+        manifest_digest="sha256:" + "2" * 64,
+        data_digest="3" * 64,
+        code_digest="4" * 64,
+        report_uri="s3://models/run/evaluation.json",
+        artefacts={"float": "5" * 64},
+    )
+    clients[0].create_model_package(
+        ModelPackageGroupName=PLAN.pipeline, CustomerMetadataProperties=model.to_properties()
+    )
+    assert cloud.latest(PLAN.pipeline) == (1, model)
+
+
+def test_a_missing_bucket_or_pipeline_is_one_line(clients: tuple[Any, Any]) -> None:
+    cloud = Cloud(*clients)
+    with pytest.raises(InputError, match="s3://nowhere/key"):
+        cloud.put("s3://nowhere/key", b"")
+    with pytest.raises(InputError, match=PLAN.pipeline):
+        cloud.start(PIPELINES["inspector"], {})
