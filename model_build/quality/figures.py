@@ -82,8 +82,10 @@ class Net(Struct, frozen=True, kw_only=True, omit_defaults=True):
     iou: list[float] = []
     int8_image_ap: list[float] = []
     int8_image_ap_loss: float | None = None
+    int8_image_ap_loss_worst: float | None = None
     int8_pixel_ap: list[float] = []
     int8_pixel_ap_loss: float | None = None
+    int8_pixel_ap_loss_worst: float | None = None
     int8_oracle_escapes_at_1_false_reject: list[int] = []
     int8_ms: float | None = None
     int8_ms_over_reference_pair: float | None = None
@@ -129,9 +131,11 @@ def net_of(runs: Sequence[Run], judged: Sequence[Judged], fast: Sequence[Judged]
         pixel_ap_interval=_joined([found.ap_interval for found in pixels]),
         iou=_rounded([found.iou for found in pixels]),
         int8_image_ap=_rounded(small),
-        int8_image_ap_loss=_loss(image, small),
+        int8_image_ap_loss=_mean(_losses(image, small)),
+        int8_image_ap_loss_worst=max(_losses(image, small), default=None),
         int8_pixel_ap=_rounded(small_pixel),
-        int8_pixel_ap_loss=_loss(pixel, small_pixel),
+        int8_pixel_ap_loss=_mean(_losses(pixel, small_pixel)),
+        int8_pixel_ap_loss_worst=max(_losses(pixel, small_pixel), default=None),
         int8_oracle_escapes_at_1_false_reject=[found.oracle_escapes_at_1_false_reject for found in fast],
         int8_ms=latency.models["ours"].p50 if latency else None,
         int8_ms_over_reference_pair=latency.ratio if latency else None,
@@ -147,10 +151,11 @@ def _mean(values: Sequence[float]) -> float | None:
     return round(sum(values) / len(values), 4) if values else None
 
 
-def _loss(full: Sequence[float], small: Sequence[float]) -> float | None:
-    if not small or len(small) != len(full):
-        return None
-    return _mean([before - after for before, after in zip(full, small, strict=True)])
+def _losses(full: Sequence[float], small: Sequence[float]) -> list[float]:
+    """Float less INT8, a value a seed; nothing where a seed has no INT8 form."""
+    if len(small) != len(full):
+        return []
+    return [round(before - after, 4) for before, after in zip(full, small, strict=True)]
 
 
 def _joined(intervals: Sequence[Interval | None]) -> Interval | None:

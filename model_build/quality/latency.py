@@ -6,6 +6,7 @@ counts; absolute times are of this machine at that time. Where the pair was not 
 speed does not depend on what a net has learnt.
 """
 
+import logging
 import os
 import random
 import sys
@@ -89,6 +90,7 @@ def main(arguments: list[str]) -> None:
     if missing:
         from tools.agent_bench.nets import make  # noqa: PLC0415  needs onnx's quantiser
 
+        logging.disable(logging.WARNING)  # the quantiser's advice
         make(out / "stand-ins")
         models |= {name: out / "stand-ins" / _STAND_INS[name] / "model.onnx" for name in missing}
     taken, cores = compare(models)

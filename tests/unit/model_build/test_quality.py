@@ -132,6 +132,7 @@ def test_figures_are_means_over_seeds_and_losses_against_the_float_net() -> None
     assert ours.image_ap_mean == 0.99
     assert ours.pixel_ap_mean == 0.75
     assert ours.int8_image_ap_loss == 0.005
+    assert ours.int8_image_ap_loss_worst == 0.01
     assert ours.int8_pixel_ap_loss == 0.01
     assert ours.int8_ms_over_reference_pair == 0.6
     assert ours.oracle_escapes_at_1_false_reject == [1, 1]
