@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from model_build.data.prepared import PreparedSet
 from model_build.data.splits import SPLITS_FILE, read_splits
 from model_build.nets.interface import NETS
 from model_build.quality.cache import Cache, Step, code_of, listing_of
 from model_build.training.code import code_digest
+from model_build.training.plans import PLANS
 from model_build.training.run import RUN_FILE, VALIDATION, read_run
 
 _VISION = "components/common/linewatch_vision/*.py"
@@ -61,7 +64,8 @@ class Chain:
         few = () if defects is None else ("--defects", str(defects))
         step = Step(
             name="-".join(("train", net, str(seed), *few[1:])),
-            key=(code_digest(framework), opened.digest, splits.checksum),  # the name says net, seed and defects
+            # The name says net, seed and defects.
+            key=(code_digest(framework), msgspec.json.encode(PLANS[net]).decode(), opened.digest, splits.checksum),
             command=(
                 *self._command("train", self._pythons.of(framework)),
                 *(str(data), "{out}", "--model", net, "--seed", str(seed), *few),

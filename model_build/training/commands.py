@@ -14,7 +14,8 @@ from model_build.data.prepared import PreparedSet
 from model_build.data.splits import SPLITS_FILE, read_splits
 from model_build.nets.interface import NETS, net_named
 from model_build.nets.learners import learner_for
-from model_build.training.plan import PLANS, Plan
+from model_build.training.plan import Plan
+from model_build.training.plans import PLANS
 from model_build.training.predict import digest_of_model, predict
 from model_build.training.run import MODEL_FILE, Epoch, read_run
 from model_build.training.session import Order, Report, Session

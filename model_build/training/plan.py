@@ -65,6 +65,3 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         steps = self.steps or min(_STEPS[1], max(_STEPS[0], round(_STEPS_A_DEFECT * defective**_GROWTH)))
         drawn = self.synthetic if defective >= _FEW else max(self.synthetic, _DRAWN if defective else 0.5)
         return replace(self, steps=steps, synthetic=drawn)
-
-
-PLANS = {"inspector": Plan(), "resnet18": Plan(batch=16, rate=1e-3, average=0.0), "unet": Plan(batch=16, average=0.0)}
