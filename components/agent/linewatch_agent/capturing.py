@@ -1,5 +1,6 @@
 """Captured data, put together from the configuration."""
 
+import logging
 from pathlib import Path
 
 from linewatch_agent.captures import Captures, CaptureSettings
@@ -8,10 +9,14 @@ from linewatch_agent.captures.disk import CaptureDisk
 from linewatch_agent.captures.finished import FinishedCaptures
 from linewatch_agent.captures.lines import Origin
 from linewatch_agent.captures.periodic import PeriodicUpload
+from linewatch_agent.captures.pushes import Destination
 from linewatch_agent.captures.segments import FileShelf, MemoryShelf
 from linewatch_agent.captures.spool import Spool, SpoolSettings
+from linewatch_agent.captures.streams import SPARE_MESSAGES, MissingDestination, StreamDestination, StreamSettings
 from linewatch_agent.config import AgentConfig
 from linewatch_agent.counters import Counters
+
+log = logging.getLogger(__name__)
 
 MEGABYTE = 1_000_000
 DAY_SECONDS = 86_400.0
@@ -48,6 +53,8 @@ def build_captures(config: AgentConfig, device: str, folder: Path, counters: Cou
     spool = Spool(shelf, spool_settings)
     if config.capture_data_destination == "Cloud":
         return Captures(spool, finished, CloudDestination(_store(config)), settings, counters)
+    if config.capture_data_destination == "StreamManager":
+        return Captures(spool, finished, _stream(config), settings, counters)
     upload = None
     if config.capture_data_periodic_upload:
         period = config.capture_data_periodic_upload_period_seconds
@@ -73,6 +80,26 @@ def _store(config: AgentConfig) -> ObjectStore:
             thing=config.iot_thing_name,
         )
     return S3Store(config.bucket_name, config.region, certificate)
+
+
+def _stream(config: AgentConfig) -> Destination:
+    settings = StreamSettings(
+        name=config.stream_name,
+        max_bytes=config.stream_max_mb * MEGABYTE,
+        overwrites=config.stream_strategy_on_full == "OverwriteOldestData",
+        kinesis=config.kinesis_stream_name,
+    )
+    try:
+        from linewatch_agent.captures.stream_manager import StreamManagerStream  # noqa: PLC0415 - an extra
+    except ImportError:
+        missing = MissingDestination(
+            "CaptureDataDestination: StreamManager needs the extra 'stream-manager', which is not part of the artefact; "
+            "pip install it for the agent's Python"
+        )
+        log.error("%s", missing.missing)  # noqa: TRY400 - the line says it all
+        return missing
+    # Whatever a push under way at the last kill had appended is among these.
+    return StreamDestination(StreamManagerStream(settings), config.capture_data_buffer_size + SPARE_MESSAGES)
 
 
 def _spool_folder(config: AgentConfig, folder: Path) -> Path:

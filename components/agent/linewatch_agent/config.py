@@ -14,6 +14,7 @@ from linewatch_agent.sockets import check_group, check_length
 # Never leaves the folder that it is put below.
 FOLDER_PREFIX_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$"
 NAME_63 = r"^[a-zA-Z0-9](-*_*[a-zA-Z0-9])*$"
+STREAM_PATTERN = r"^[\w ,.-]*$"
 BUCKET_PATTERN = r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$"
 
 AbsolutePath = Annotated[str, Meta(pattern=r"^/")]
@@ -46,7 +47,7 @@ class AgentConfig(Config, frozen=True, kw_only=True):
     withdrawal_minutes: Annotated[float, Meta(gt=0, le=10_080)] = 30
     # Captured data.
     device_fleet_name: Annotated[str, Meta(pattern=NAME_63, max_length=63)] = "linewatch"
-    capture_data_destination: Literal["Disk", "Cloud"] = "Disk"
+    capture_data_destination: Literal["Disk", "Cloud", "StreamManager"] = "Disk"
     capture_data_disk_path: str = ""
     folder_prefix: Annotated[str, Meta(pattern=FOLDER_PREFIX_PATTERN, max_length=512)] = "sme-capture"
     capture_data_buffer_size: Annotated[int, Meta(ge=1, le=10_000)] = 30
@@ -62,6 +63,11 @@ class AgentConfig(Config, frozen=True, kw_only=True):
     capture_max_age_days: Annotated[int, Meta(ge=1, le=3650)] = 30
     capture_spool: bool = True
     capture_spool_path: str = ""
+    # Greengrass Stream Manager.
+    stream_name: Annotated[str, Meta(pattern=STREAM_PATTERN, min_length=1, max_length=200)] = "linewatch-captures"
+    stream_max_mb: Megabytes = msgspec.field(default=256, name="StreamMaxMB")
+    stream_strategy_on_full: Literal["RejectNewData", "OverwriteOldestData"] = "RejectNewData"
+    kinesis_stream_name: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_.-]*$", max_length=128)] = ""
     # Credentials by a device certificate; without one, Greengrass's token exchange.
     iot_credential_endpoint: Annotated[str, Meta(pattern=r"^(https://\S+)?$", max_length=1023)] = ""
     iot_thing_name: Annotated[str, Meta(max_length=128)] = ""

@@ -56,4 +56,8 @@ class FutureCaptureError(RequestError):
 
 
 class NoNetworkError(RequestError):
-    """Captured data goes to S3 without a spool, and S3 cannot be reached."""
+    """Captured data leaves without a spool, and its destination cannot be reached."""
+
+
+class NotInstalledError(RequestError):
+    """Captured data goes through an extra that is not installed."""

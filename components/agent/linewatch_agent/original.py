@@ -50,6 +50,10 @@ OWN_KEYS = {
     "linewatch_capture_max_age_days": "CaptureMaxAgeDays",
     "linewatch_capture_spool": "CaptureSpool",
     "linewatch_capture_spool_path": "CaptureSpoolPath",
+    "linewatch_stream_name": "StreamName",
+    "linewatch_stream_max_mb": "StreamMaxMB",
+    "linewatch_stream_strategy_on_full": "StreamStrategyOnFull",
+    "linewatch_kinesis_stream_name": "KinesisStreamName",
 }
 DEVICE_NAME_KEYS = ("sagemaker_edge_core_device_name", "sagemaker_edge_core_device_uuid")
 VERBOSE_KEY = "sagemaker_edge_log_verbose"

@@ -18,6 +18,7 @@ STATUS_OF: dict[type[InputError], grpc.StatusCode] = {
     errors.CaptureExistsError: grpc.StatusCode.ALREADY_EXISTS,
     errors.CaptureBufferFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.NoNetworkError: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.NotInstalledError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.FutureCaptureError: grpc.StatusCode.OUT_OF_RANGE,
     # What the wire's own types refuse, before the data plane sees it.
     InputError: grpc.StatusCode.INVALID_ARGUMENT,

@@ -33,6 +33,8 @@ class CloudDestination:
     """Pushes to S3, raw data first: what a line refers to is there. A Destination."""
 
     counter = "captures_sent"
+    embeds_all = False
+    missing = ""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
@@ -50,3 +52,6 @@ class CloudDestination:
         for path, data in push.files.raw.items():
             self._store.put(f"{push.folder}/{path}", data)
         self._store.put(f"{push.folder}/{push.name}.jsonl", push.files.lines)
+
+    def close(self) -> None:
+        """See Destination."""

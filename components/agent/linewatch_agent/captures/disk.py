@@ -46,6 +46,8 @@ class CaptureDisk:
     """
 
     counter = "captures_stored"
+    embeds_all = False
+    missing = ""
 
     def __init__(
         self, root: Path, area: str, limit_bytes: int, limit_seconds: float, on_dropped: Callable[[int], None]
@@ -92,6 +94,9 @@ class CaptureDisk:
             before = pushes.get(lines)
             self._used += push.files.size_bytes - (before.size_bytes if before else 0)
             pushes[lines] = StoredPush(tuple(written), push.files.size_bytes, time.time(), push.sampled)
+
+    def close(self) -> None:
+        """See Destination."""
 
     def pushes(self) -> list[StoredPush]:
         """What is stored, oldest first. Raises StorageError."""

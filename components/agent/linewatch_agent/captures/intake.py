@@ -21,6 +21,7 @@ from linewatch_agent.errors import (
     CaptureBufferFullError,
     CaptureExistsError,
     NoNetworkError,
+    NotInstalledError,
     UnknownCaptureError,
 )
 
@@ -119,10 +120,12 @@ class Captures:
     def take(self, request: CaptureRequest, manifest: Manifest | None) -> None:
         """Take `request`: on return it survives the end of this process (with the spool off: it is in memory).
 
-        Raises BadRequestError, FutureCaptureError, CaptureExistsError, CaptureBufferFullError, NoNetworkError.
+        Raises BadRequestError, FutureCaptureError, CaptureExistsError, CaptureBufferFullError, NoNetworkError, NotInstalledError.
         """
         now = Moment.now()
         check_request(request, now)
+        if self._destination.missing:
+            raise NotInstalledError(f"capture not taken: {self._destination.missing}")
         if not self._spool.durable and not self._destination.reachable():
             raise NoNetworkError(
                 "captured data cannot be sent now, and the spool that would keep it is off; try again when there is a "
@@ -264,12 +267,14 @@ class Captures:
             or time.monotonic() >= growing.since + self._settings.period
         )
 
-    def _delivered(self, segment: Segment, captures: int) -> None:
-        """The first `captures` of a segment have arrived; the rest, if any, was damaged."""
+    def _delivered(self, segment: Segment, captures: int, refused: frozenset[int]) -> None:
+        """The first `captures` of a segment have arrived but those at `refused`; the rest, if any, was damaged."""
+        lost = {*refused, *range(captures, len(segment.ids))}
+        arrived = [each for place, each in enumerate(segment.ids) if place not in lost]
         with self._changed:
-            self._finish(segment.ids[:captures], CaptureState.SUCCESS, self._destination.counter)
-            if captures < len(segment.ids):
-                self._finish(segment.ids[captures:], CaptureState.FAILURE, "captures_failed")
+            self._finish(arrived, CaptureState.SUCCESS, self._destination.counter)
+            if lost:
+                self._finish([segment.ids[place] for place in lost], CaptureState.FAILURE, "captures_failed")
             self._spool.done(segment)
             self._changed.notify_all()
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,12 +44,14 @@ class PushedFiles:
 class LineWriter:
     """Makes the files of one push: `name` (32 hex digits) begins every file's name, `hour_uri` is where they will lie.
 
-    Data of at most `embed_limit` bytes goes into the line, larger into files that the line refers to.
+    Data of at most `embed_limit` bytes goes into the line, larger into files that the line refers to. Without a limit
+    everything goes into the line, and there are no files.
     """
 
-    def __init__(self, origin: Origin, embed_limit: int, hour_uri: str, name: str) -> None:
+    def __init__(self, origin: Origin, embed_limit: int | None, hour_uri: str, name: str) -> None:
         self._origin = origin
-        self._embed_limit = embed_limit
+        self._embed_limit = sys.maxsize if embed_limit is None else embed_limit
+        self._embed_all = embed_limit is None
         self._hour_uri = hour_uri
         self._name = name
         self._files = PushedFiles()
@@ -106,7 +109,7 @@ class LineWriter:
             return None
 
     def _placed(self, data: bytes, folder: str, ending: str, *, embed: bool = True) -> dict[str, str]:
-        if embed and len(data) <= self._embed_limit:
+        if self._embed_all or (embed and len(data) <= self._embed_limit):
             return {"encoding": "BASE64", "data": base64.b64encode(data).decode("ascii")}
         path = f"raw-data/{folder}/{self._name}-{len(self._files.raw)}{ending}"
         self._files.raw[path] = data

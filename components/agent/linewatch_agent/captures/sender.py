@@ -7,7 +7,7 @@ from collections.abc import Callable
 from linewatch_common.backoff import Backoff
 from linewatch_common.errors import CorruptStateError, UnavailableError
 
-from linewatch_agent.captures.pushes import Destination, push_of
+from linewatch_agent.captures.pushes import Destination, RefusedLinesError, push_of
 from linewatch_agent.captures.segments import Segment
 from linewatch_agent.captures.spool import Spool
 
@@ -22,7 +22,8 @@ IDLE_SECONDS = 60.0
 class Sender:
     """Sends what `spool` holds to `destination`. `changed` guards the spool.
 
-    `on_delivered` is called without it, with the segment and how many of its captures arrived.
+    `on_delivered` is called without it, with the segment, how many of its captures could be read, and the
+    places of those among them that the destination refused for good.
     """
 
     def __init__(
@@ -30,7 +31,7 @@ class Sender:
         spool: Spool,
         destination: Destination,
         changed: threading.Condition,
-        on_delivered: Callable[[Segment, int], None],
+        on_delivered: Callable[[Segment, int, frozenset[int]], None],
     ) -> None:
         self._spool = spool
         self._destination = destination
@@ -39,7 +40,7 @@ class Sender:
         self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         self._failing = False
         self._stopping = False
-        self._thread = threading.Thread(target=self._send_until_stopped, name="capture-sender", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="capture-sender", daemon=True)
 
     def start(self) -> None:
         """Begin to send."""
@@ -52,6 +53,12 @@ class Sender:
             self._changed.notify_all()
         if self._thread.is_alive():
             self._thread.join(timeout=max(0.0, seconds))
+
+    def _run(self) -> None:
+        try:
+            self._send_until_stopped()
+        finally:
+            self._destination.close()
 
     def _send_until_stopped(self) -> None:
         while True:
@@ -70,13 +77,17 @@ class Sender:
 
     def _sent(self, segment: Segment) -> bool:
         """False when it is to be tried again."""
+        refused: frozenset[int] = frozenset()
         try:
             content = segment.content()
             self._destination.store(push_of(content, self._destination))
         except CorruptStateError as error:
             log.error("captures: %d lost: %s", len(segment.ids), error)  # noqa: TRY400 - the line says it all
-            self._on_delivered(segment, 0)
+            self._on_delivered(segment, 0, frozenset())
             return True
+        except RefusedLinesError as error:
+            log.error("captures: %d lost: %s", len(error.places), error)  # noqa: TRY400 - the line says it all
+            refused = error.places
         except UnavailableError as error:
             # Once for an outage, however many tries it lasts.
             log.log(logging.DEBUG if self._failing else logging.WARNING, "captures wait: %s", error)
@@ -85,7 +96,7 @@ class Sender:
         except Exception:  # a thread's top: a defect must not end sending, and must not lose the captures
             log.exception("captures: %d wait", len(segment.ids))
             return False
-        self._on_delivered(segment, len(content.captures))
+        self._on_delivered(segment, len(content.captures), refused)
         self._went_well()
         return True
 
