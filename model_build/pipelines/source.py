@@ -46,6 +46,7 @@ def code_digest(packed: bytes) -> str:
 
 def _files(checkout: Path) -> Iterator[tuple[str, Path]]:
     yield "train.py", checkout / _SCRIPTS / "train.py"
+    yield "pyproject.toml", checkout / "pyproject.toml"  # a package names the version of the code that made it
     yield from ((name, checkout / lock) for name, lock in _LOCKS.items())
     for place, name in _PACKAGES.items():
         for path in (checkout / place).rglob("*"):
