@@ -22,8 +22,8 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def aws() -> Iterator[None]:
-    """moto in place of AWS; Step Functions run for real."""
-    with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
+    """moto in place of AWS."""
+    with mock_aws():
         yield
 
 

@@ -1,0 +1,68 @@
+"""Signing by KMS, and the count of silent devices, on moto."""
+
+import json
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from linewatch_common.approval import Envelope
+from linewatch_common.errors import InputError, PackageError
+
+from model_build.fleet.calls import Caller
+from model_build.infrastructure.services import Services
+from model_build.infrastructure.signing import KmsKey
+from model_build.infrastructure.watch import metric_line, watch
+from model_build.packaging.envelope import approve, sign, verify
+from model_build.packaging.keys import trusting
+from tests.integration.fleet_cloud import moto_shims
+from tests.integration.fleet_cloud.account import FLEET, PACKAGE, client
+
+
+def test_a_key_in_kms_signs_as_a_key_in_a_file_does(aws: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    moto_shims.install(monkeypatch)
+    kms = client("kms")
+    made = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]
+    held = KmsKey(kms, made, Caller())
+    shutil.copytree(PACKAGE, tmp_path / "package")
+    approval = approve(tmp_path / "package", "anna", "2026-11-22T10:00:00Z")
+    (tmp_path / "signature.json").write_bytes(held.sign(approval))
+    assert verify(tmp_path, held.trusted())[0] == approval
+
+    local = ec.generate_private_key(ec.SECP256R1())
+    ours, theirs = (msgspec.json.decode(raw, type=Envelope) for raw in (sign(approval, local), held.sign(approval)))
+    assert (ours.payload, ours.payload_type) == (theirs.payload, theirs.payload_type)
+    with pytest.raises(PackageError, match="unknown key"):
+        verify(tmp_path, trusting(local.public_key()))
+    wrong = kms.create_key(KeySpec="ECC_NIST_P384", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]
+    with pytest.raises(InputError, match="P-256"):
+        KmsKey(kms, wrong, Caller()).public()
+
+
+def test_devices_that_fell_silent_are_counted_by_listing_alone(aws: None) -> None:
+    s3 = client("s3")
+    s3.create_bucket(Bucket=FLEET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    for thing in ("plant-a-0001", "plant-a-0002"):
+        s3.put_object(Bucket=FLEET, Key=f"health/{thing}.json", Body=b"{}")
+
+    def counted(later: timedelta) -> dict[str, int]:
+        now = datetime.now(UTC) + later
+        return watch(
+            Services(
+                client=client,
+                fleet="plant-a",
+                fleet_bucket=FLEET,
+                component_bucket="",
+                clock=lambda: now,
+                sleep=lambda _: None,
+            )
+        )
+
+    assert counted(timedelta(minutes=1)) == {"DevicesReporting": 2, "DevicesSilent": 0}
+    assert counted(timedelta(minutes=30)) == {"DevicesReporting": 0, "DevicesSilent": 2}
+    assert counted(timedelta(days=3)) == {"DevicesReporting": 0, "DevicesSilent": 0}
+    line = json.loads(metric_line("plant-a", {"DevicesSilent": 2}, 1))
+    assert line["DevicesSilent"] == 2
+    assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["Fleet"]]
