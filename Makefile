@@ -18,10 +18,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # `python -m tools.x` finds the packages of the checkout without being installed.
 export PYTHONPATH := $(CURDIR):$(CURDIR)/components/common
 
-GROUPS_LOCKED := dev build demo camera agent model inspector dashboard train bench peers model-build train-tensorflow sagemaker sagemaker-training
+GROUPS_LOCKED := dev build demo camera agent model inspector dashboard train bench peers model-build functions jobs train-tensorflow sagemaker sagemaker-training
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format build bench soak lock schemas recipes clean
+.PHONY: help setup demo test check format build bench soak aws-smoke lock schemas recipes clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,7 +69,7 @@ build: $(VENV)/.demo ## build every component for both architectures into greeng
 .venv-bench/.installed .venv-peers/.installed .venv-sagemaker/.installed .venv-sagemaker-training/.installed: .venv-%/.installed: locks/%.txt $(VENV)/.uv
 	@echo "set-up: the environment of group $*"
 	@python3.11 -m venv .venv-$*
-	@$(UV) pip install --quiet --python .venv-$*/bin/python --require-hashes -r locks/$*.txt
+	@$(UV) pip install --quiet --python .venv-$*/bin/python --require-hashes $(if $(filter sagemaker,$*),--compile-bytecode) -r locks/$*.txt
 	@touch $@
 
 bench: $(VENV)/.dev .venv-bench/.installed .venv-peers/.installed ## measure the line, then the agent beside OpenVINO and other servers
@@ -79,6 +79,9 @@ soak: $(VENV)/.dev ## kill every component at random moments, RUNS times each; t
 	@$(PY) -m tools.soak --runs $(RUNS)
 	@$(PY) -m tools.capture_soak
 	@$(PY) -m tools.agent_fuzz
+
+aws-smoke: $(VENV)/.dev ## try a real account (LINEWATCH_AWS_SMOKE=yes; says first what it makes and costs)
+	@$(PY) -m model_build.infrastructure.smoke
 
 schemas: $(VENV)/.dev ## write docs/schemas/ and docs/asyncapi.json from the message classes
 	@$(PY) -m tools.schemas
