@@ -19,6 +19,7 @@ from linewatch_agent.backends.litert_backend import LiteRtBackend
 from linewatch_agent.backends.onnxruntime_backend import OnnxRuntimeBackend
 from linewatch_agent.backends.openvino_backend import OpenVinoBackend
 from linewatch_agent.backends.port import Backend
+from linewatch_agent.captures.lines import Origin
 from linewatch_agent.capturing import build_captures
 from linewatch_agent.component import NAME, AgentComponent
 from linewatch_agent.config import AgentConfig, validate
@@ -68,7 +69,9 @@ def build_core(
     plane = DataPlane(registry, captures, counters, metrics, places)
     edge = AgentServer(partial(add_AgentServicer_to_server, WireServicer(plane)), listeners)
     lookout = _lookout_server(config, LookoutModels(registry, places, config.lookout_models))
-    return AgentCore(registry, captures, counters, (edge, *lookout, MetricsServer(metrics, config.metrics_port)))
+    return AgentCore(
+        registry, captures, counters, (edge, *lookout, MetricsServer(metrics, config.metrics_port)), metrics.activity
+    )
 
 
 def trust_of(config: AgentConfig, folder: Path) -> Trust:
@@ -107,7 +110,7 @@ def build_component(config: AgentConfig, context: Context) -> AgentComponent:
     # Inspector, and through it Camera, wait for a heartbeat that names the models.
     roles = Roles(core.registry, store, file, settings, core.counters, on_change=context.beat_soon)
     desk = ModelDesk(roles, context.bus, context.topics, core.counters)
-    return AgentComponent(core, desk, roles, own.path)
+    return AgentComponent(core, desk, roles, own.path, Origin(config.device_fleet_name, context.thing))
 
 
 def _legacy_listener(config: AgentConfig) -> tuple[Listener, ...]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from linewatch_agent.captures import Captures
 from linewatch_agent.counters import Counters
+from linewatch_agent.heartbeat import Activity
 from linewatch_agent.metrics import MetricsServer
 from linewatch_agent.registry import ModelRegistry
 from linewatch_agent.server import AgentServer
@@ -17,6 +18,7 @@ class AgentCore:
     captures: Captures
     counters: Counters
     servers: tuple[AgentServer | MetricsServer, ...]
+    activity: Activity
 
     def start(self) -> None:
         """Serve. Raises ConfigError when a socket or port cannot be had."""

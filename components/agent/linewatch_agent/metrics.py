@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from linewatch_agent.counters import Counters
+from linewatch_agent.heartbeat import Activity
 from linewatch_agent.loading import resident_bytes
 from linewatch_agent.registry import ModelRegistry
 
@@ -38,6 +39,7 @@ class Metrics:
             "linewatch_predictions_in_flight", "Predictions that wait or run at the moment.", registry=self.registry
         )
         self._known: set[str] = set()
+        self.activity = Activity()
         self._lock = threading.Lock()
         self.registry.register(_State(counters, models))
 
@@ -52,6 +54,7 @@ class Metrics:
 
     def predicted(self, model: str, inputs: float, run: float) -> None:
         """Seconds of the two stages."""
+        self.activity.predicted(model, inputs + run)
         with self._lock:
             if model not in self._known:
                 if len(self._known) < MAX_MODELS:
@@ -60,6 +63,10 @@ class Metrics:
                     model = OTHER
         self._latency.labels(model, "inputs").observe(inputs)
         self._latency.labels(model, "run").observe(run)
+
+    def captured(self, model: str) -> None:
+        """One capture was taken."""
+        self.activity.sampled(model)
 
 
 class _State(Collector):

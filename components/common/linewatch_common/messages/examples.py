@@ -17,6 +17,9 @@ from linewatch_common.messages.status import (
     AgentStatus,
     CameraStatus,
     ComponentState,
+    EdgeHeartbeat,
+    EdgeMetric,
+    EdgeModel,
     Heartbeat,
     InspectorStatus,
     ModelStatus,
@@ -144,6 +147,23 @@ STATUS: tuple[Message, ...] = (
                     manifest_digest=_DIGEST,
                 )
             },
+            edge=EdgeHeartbeat(
+                agent_version="1.0.0",
+                device_name="press-01",
+                device_fleet_name="plant-a",
+                agent_metrics=[EdgeMetric(dimension="agent", metric_name="Predictions", value=1042, timestamp=_AT)],
+                models=[
+                    EdgeModel(
+                        model_name="SurfaceClassifier",
+                        model_version="1.0.0",
+                        latest_sample_time=_AT,
+                        latest_inference=_AT,
+                        model_metrics=[
+                            EdgeMetric(dimension=_CLASSIFIER, metric_name="MeanLatencyMs", value=5.4, timestamp=_AT)
+                        ],
+                    )
+                ],
+            ),
         ),
         inspector=InspectorStatus(
             ready=True,

@@ -34,13 +34,44 @@ class RoleStatus(msgspec.Struct, frozen=True, kw_only=True):
     manifest_digest: Digest
 
 
+class EdgeMetric(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """A figure of the agent or of a model; `dimension` says of which."""
+
+    dimension: str
+    metric_name: str
+    value: float
+    timestamp: UtcTime
+
+
+class EdgeModel(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit_defaults=True):
+    """A loaded model: name and version as its package states them, when it was captured from and predicted last."""
+
+    model_name: str
+    model_version: str = ""
+    latest_sample_time: UtcTime | None = None
+    latest_inference: UtcTime | None = None
+    model_metrics: list[EdgeMetric] = []
+
+
+class EdgeHeartbeat(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """What SageMaker Edge Manager's SendHeartbeat told, under its names; `models_omitted` did not fit into the message."""
+
+    agent_version: str
+    device_name: str
+    device_fleet_name: str
+    agent_metrics: list[EdgeMetric] = []
+    models: list[EdgeModel] = []
+    models_omitted: Count = 0
+
+
 class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """EdgeAgent: where it listens, which start this is, what it serves (role to model)."""
+    """EdgeAgent: where it listens, which start this is, what it serves (role to model), and the original's heartbeat."""
 
     endpoint: str
     boot_id: str
     roles: dict[str, RoleStatus]
     orphaned: list[Identifier] = []  # active since a restart without an offer for 30 minutes
+    edge: EdgeHeartbeat | None = None
 
 
 class InspectorStatus(msgspec.Struct, frozen=True, kw_only=True):
