@@ -1,4 +1,4 @@
-"""Command line: `python -m model_build.samples generate|parts|train`."""
+"""Command line: `python -m model_build.samples generate|raw|parts|train`."""
 
 import argparse
 import sys
@@ -9,7 +9,13 @@ from linewatch_common.errors import LinewatchError
 
 from model_build.samples.folder import write_folder, write_parts
 from model_build.samples.generator import Settings
-from model_build.samples.plan import CLASSIFIER, DEMO_SEED, SEGMENTER
+from model_build.samples.plan import CLASSIFIER, DEMO_SEED, SEGMENTER, SPLIT_SEEDS
+from model_build.samples.raw import write_raw
+
+RAW = {
+    "train": (1200, 0.5),
+    "test": (600, 0.3),
+}  # pictures and share of defective ones; minutes to draw, prepare and learn
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,6 +39,15 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument("--colour", action="store_true", help="tinted BGR pictures instead of grey")
     generate.add_argument("--seed", type=int, required=True, help="the same seed gives the same pictures")
     generate.set_defaults(command=_generate)
+    raw = commands.add_parser("raw", help="write raw data in COCO's layout, what `python -m model_build prepare` takes")
+    raw.add_argument("--out", type=Path, required=True, help="folder to write")
+    raw.add_argument(
+        "--train", type=_positive, default=RAW["train"][0], help="pictures to train on (default %(default)s)"
+    )
+    raw.add_argument(
+        "--test", type=_positive, default=RAW["test"][0], help="pictures to test with (default %(default)s)"
+    )
+    raw.set_defaults(command=_raw)
     parts = commands.add_parser("parts", help="write the demo's parts (JPEG) and the truth beside them")
     _common(parts, count=40, share=0.3)
     parts.add_argument("--seed", type=int, default=DEMO_SEED)
@@ -53,6 +68,12 @@ def _common(parser: argparse.ArgumentParser, *, count: int, share: float) -> Non
 def _generate(options: argparse.Namespace) -> None:
     settings = Settings(options.seed, options.width, options.height, options.defect_share, options.colour)
     write_folder(settings, _progress(options.count), options.out)
+
+
+def _raw(options: argparse.Namespace) -> None:
+    for split, (_, share) in RAW.items():
+        settings = Settings(SPLIT_SEEDS[split], defect_share=share)
+        write_raw(split, settings, _progress(getattr(options, split)), options.out)
 
 
 def _parts(options: argparse.Namespace) -> None:

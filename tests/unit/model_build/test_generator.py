@@ -1,12 +1,15 @@
 """The generator of sample pictures."""
 
 import csv
+from collections import Counter
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from model_build.data.readers import reader_for
+from model_build.data.records import Options
 from model_build.samples import __main__ as command_line
 from model_build.samples.defects import DEFECTS, solid
 from model_build.samples.folder import JPEG_BYTES, jpeg
@@ -146,3 +149,18 @@ def test_the_committed_demo_parts_are_what_the_command_draws() -> None:
             )
             # Equal here; another processor may round a float differently, which moves single pixels a little.
             assert np.abs(drawn - kept).mean() < 0.2
+
+
+def test_raw_data_is_read_back_with_every_kind_s_mask(tmp_path: Path) -> None:
+    assert command_line.main(["raw", "--out", str(tmp_path / "raw"), "--train", "12", "--test", "3"]) == 0
+    records = {record.id: record for record in reader_for(tmp_path / "raw").records(tmp_path / "raw", Options())}
+    assert Counter(record.split for record in records.values()) == {"train": 12, "test": 3}
+    for index in range(12):
+        sample = generate(Settings(SPLIT_SEEDS["train"], defect_share=0.5), index)
+        record = next(found for found in records.values() if f"train-{index:06d}" in found.source)
+        assert record.defective == bool(sample.masks)
+        drawn = record.masks(480, 640) if record.masks else {}
+        assert drawn.keys() == {kind for kind, mask in sample.masks.items() if mask.any()}
+        assert all(np.array_equal(drawn[kind], sample.masks[kind]) for kind in drawn)
+    endings = {Path(record.source).suffix for record in records.values()}
+    assert endings == {".png", ".jpg"}
