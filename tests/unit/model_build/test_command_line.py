@@ -16,5 +16,9 @@ def test_a_package_adds_the_commands_of_the_table(package: str) -> None:
 
 
 def test_help_lists_every_command() -> None:
-    text = parser_for("").format_help()
-    assert all(f"    {name} " in text for names in COMMANDS.values() for name in names)
+    listed = {
+        line.split()[0]
+        for line in parser_for("").format_help().splitlines()
+        if line.startswith("    ") and line[4] != " "
+    }
+    assert {name for names in COMMANDS.values() for name in names} <= listed
