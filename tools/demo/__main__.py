@@ -13,7 +13,7 @@ from typing import Any
 from linewatch_common.errors import LinewatchError
 
 from tools.demo.live import LiveLine
-from tools.line import Line, LineError, LineSettings, build, free_port
+from tools.line import MODELS, Line, LineError, LineSettings, build, free_port
 from tools.line.line import ROOT
 from tools.line.summary import summary
 
@@ -39,6 +39,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--source", type=Path, default=ROOT / "demo/parts", help="folder with your own pictures")
     parser.add_argument("--fps", type=float, default=5.0, help="frames a second (default 5)")
     parser.add_argument("--like", choices=("lite", "classic"), default="lite", help="which nucleus to behave like")
+    parser.add_argument(
+        "--models", choices=tuple(MODELS), default="pair", help="classifier and segmenter, or one net for both roles"
+    )
     parser.add_argument("--port", type=int, default=PORT, help="port of the page (default 8080, or a free one)")
     return parser.parse_args()
 
@@ -105,7 +108,10 @@ def main() -> int:
         _check_source(arguments.source)
         build()
         port = free_port(arguments.port)
-        figures = run(LineSettings(arguments.source, arguments.frames, arguments.fps, arguments.like, port), started)
+        settings = LineSettings(
+            arguments.source, arguments.frames, arguments.fps, arguments.like, port, models=arguments.models
+        )
+        figures = run(settings, started)
     except _Stopped:
         return 130
     except LinewatchError as error:

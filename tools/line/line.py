@@ -27,14 +27,25 @@ from tools.line.records import Records
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "greengrass-build"
 VERSION = "1.0.0"
-COMPONENTS = (
-    "com.linewatch.EdgeAgent",
-    "com.linewatch.model.SurfaceClassifier",
-    "com.linewatch.model.SurfaceSegmenter",
-    "com.linewatch.Inspector",
-    "com.linewatch.Dashboard",
-    "com.linewatch.Camera",
-)
+# The models that a line may run with: two nets, or one for both roles.
+MODELS = {
+    "pair": ("com.linewatch.model.SurfaceClassifier", "com.linewatch.model.SurfaceSegmenter"),
+    "inspector": ("com.linewatch.model.SurfaceInspector",),
+}
+
+
+def components_with(models: str) -> tuple[str, ...]:
+    """The bundle with these models, a key of MODELS."""
+    return (
+        "com.linewatch.EdgeAgent",
+        *MODELS[models],
+        "com.linewatch.Inspector",
+        "com.linewatch.Dashboard",
+        "com.linewatch.Camera",
+    )
+
+
+COMPONENTS = components_with("pair")
 STATION = "line1"
 # The longest socket path below a core's root.
 LONGEST_SOCKET = "/work/com.linewatch.EdgeAgent/agent.sock"
@@ -47,7 +58,10 @@ class LineError(LinewatchError):
 
 @dataclass(frozen=True, slots=True)
 class LineSettings:
-    """What to run. `frames` 0 runs on, `port` 0 takes a free one; `overrides` are merged into a component's configuration."""
+    """What to run. `frames` 0 runs on, `port` 0 takes a free one; `overrides` are merged into a component's configuration.
+
+    `models`: a key of MODELS.
+    """
 
     source: Path = ROOT / "demo/parts"
     frames: int = 0
@@ -55,6 +69,7 @@ class LineSettings:
     like: str = "lite"
     port: int = 0
     max_errors: int = 3
+    models: str = "pair"
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def configuration(self, shared_memory: Path) -> dict[str, dict[str, Any]]:
@@ -112,7 +127,7 @@ class Line:
             self.core.deploy(
                 recipes=BUILD / "recipes",
                 artifacts=BUILD / "artifacts",
-                merge=dict.fromkeys(COMPONENTS, VERSION),
+                merge=dict.fromkeys(components_with(self.settings.models), VERSION),
                 configuration=self.settings.configuration(self.shared_memory),
             ),
             timeout_s=DEPLOY_SECONDS,
