@@ -15,6 +15,7 @@ from linewatch_common.logs import set_up_logging
 from linewatch_common.service import Context, ExitCode, Service
 
 from linewatch_agent.active import ActiveFile
+from linewatch_agent.backends.dlr.backend import DlrBackend
 from linewatch_agent.backends.litert_backend import LiteRtBackend
 from linewatch_agent.backends.onnxruntime_backend import OnnxRuntimeBackend
 from linewatch_agent.backends.openvino_backend import OpenVinoBackend
@@ -91,7 +92,13 @@ def _backends(config: AgentConfig) -> dict[Format, Backend]:
     onnx: Backend = openvino
     if config.onnx_backend == "onnxruntime":
         onnx = OnnxRuntimeBackend(config.inference_threads)
-    return {Format.ONNX: onnx, Format.IR: openvino, Format.TFLITE: LiteRtBackend(config.inference_threads)}
+    return {
+        Format.ONNX: onnx,
+        Format.IR: openvino,
+        Format.SAVED_MODEL: openvino,
+        Format.TFLITE: LiteRtBackend(config.inference_threads),
+        Format.NEO: DlrBackend(config.inference_threads),
+    }
 
 
 def build_component(config: AgentConfig, context: Context) -> AgentComponent:

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 import grpc
 
+from linewatch_agent.errors import RequestError
 from linewatch_agent.refusals import RefusalLog
 from linewatch_agent.status_codes import status_of
 
@@ -34,7 +35,7 @@ def answered(rpc: Rpc) -> Rpc:
             return rpc(self, request, context)
         except Exception as error:
             status, message, number = status_of(error), str(error), next(_numbers)
-            if status is grpc.StatusCode.INTERNAL:
+            if status is grpc.StatusCode.INTERNAL and not isinstance(error, RequestError):
                 log.exception("request %d: %s: internal error", number, rpc.__name__)
                 message = f"internal error in {rpc.__name__} ({type(error).__name__}); see request {number} in the agent's log"
             else:

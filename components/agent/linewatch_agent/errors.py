@@ -31,6 +31,10 @@ class NotReadyError(RequestError):
     """The model is not in the state that the call needs."""
 
 
+class RuntimeEndedError(RequestError):
+    """The process that runs a model is gone. The agent and its other models are not touched."""
+
+
 class NoMemoryError(RequestError):
     """The model does not fit the memory budget."""
 

@@ -1,4 +1,4 @@
-"""What a model folder holds: a linewatch package, or one bare artefact."""
+"""What a model folder holds: a linewatch package, one of DDA's, or one bare artefact."""
 
 import os
 import stat
@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from linewatch_common.approval import is_enveloped
 from linewatch_common.errors import PackageError
 from linewatch_common.manifest import MANIFEST_FILE, Manifest, ModelFormat
 
 from linewatch_agent.architecture import refuse_foreign
+from linewatch_agent.dda import is_dda, stage_folder
 from linewatch_agent.errors import NothingThereError, NotLoadableError
+from linewatch_agent.neo import libraries, neo_files
 from linewatch_agent.trust import Trust
 
 
@@ -22,9 +25,11 @@ class Format(StrEnum):
     ONNX = "ONNX"
     IR = "OpenVINO IR"
     TFLITE = "TensorFlow Lite"
+    SAVED_MODEL = "TensorFlow SavedModel"
     NEO = "Neo"
 
 
+_SAVED_MODEL = "saved_model.pb"
 _BY_SUFFIX = {".onnx": Format.ONNX, ".xml": Format.IR, ".tflite": Format.TFLITE}
 _BY_MANIFEST: dict[ModelFormat, Format] = {
     "onnx": Format.ONNX,
@@ -74,10 +79,13 @@ def told_when_gone(folder: Path) -> Iterator[None]:
 
 def _found(folder: Path, trust: Trust) -> ModelSource:
     try:
-        if (folder / MANIFEST_FILE).exists():
+        if not (folder / MANIFEST_FILE).exists():
+            trust.refuse_bare(folder)
+            return _bare(folder)
+        # Where a signature is there or due, nothing of the package is parsed before it was found good.
+        if is_enveloped(folder) or trust.required or not is_dda(folder):
             return _package(folder, trust)
-        trust.refuse_bare(folder)
-        return _bare(folder)
+        return _bare(stage_folder(folder))
     except PackageError as error:
         raise NotLoadableError(str(error)) from error
     except OSError as error:
@@ -93,24 +101,37 @@ def _package(folder: Path, trust: Trust) -> ModelSource:
 
 def _bare(folder: Path) -> ModelSource:
     names = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
-    artefacts = [name for name in names if Path(name).suffix in _BY_SUFFIX]
     for name in names:
         if name.endswith(".so"):
             refuse_foreign(folder / name)
+    compiled = libraries(names)
+    artefacts = [name for name in names if Path(name).suffix in _BY_SUFFIX or name == _SAVED_MODEL or name in compiled]
     if len(artefacts) > 1:
         raise NotLoadableError(f"{folder}: holds several models ({_listed(artefacts)}); keep one to a folder")
     if not artefacts:
         raise NotLoadableError(
-            f"{folder}: no model in it; want a linewatch package (manifest.json), one .onnx, one .xml with its .bin, or one .tflite; "
-            f"found {_listed(names) or 'nothing'}"
+            f"{folder}: no model in it; want a linewatch package (manifest.json), one .onnx, one .xml with its .bin, one .tflite, "
+            f"one SavedModel ({_SAVED_MODEL}), or the files of one Neo job; found {_listed(names) or 'nothing'}"
         )
-    path = folder / artefacts[0]
-    found = _BY_SUFFIX[path.suffix]
-    weights = path.with_suffix(".bin")
-    if found is Format.IR and not weights.is_file():
-        raise NotLoadableError(f"{folder}: {path.name} is there, but its weights {weights.name} are not")
-    size = path.stat().st_size + (weights.stat().st_size if found is Format.IR else 0)
-    return ModelSource(path, found, size)
+    found, files = _format_of(folder, names, artefacts[0])
+    return ModelSource(folder / artefacts[0], found, sum((folder / name).stat().st_size for name in files))
+
+
+def _format_of(folder: Path, names: list[str], artefact: str) -> tuple[Format, list[str]]:
+    """Its format, and every file that is read."""
+    if artefact == _SAVED_MODEL:
+        # A net without weights, or with all of them in the graph, may have no variables.
+        variables = [f"variables/{path.name}" for path in (folder / "variables").glob("*") if path.is_file()]
+        return Format.SAVED_MODEL, [artefact, *variables]
+    if artefact.endswith(".so"):
+        return Format.NEO, list(neo_files(names, artefact).all)
+    found = _BY_SUFFIX[Path(artefact).suffix]
+    if found is not Format.IR:
+        return found, [artefact]
+    weights = Path(artefact).with_suffix(".bin").name
+    if weights not in names:
+        raise NotLoadableError(f"{folder}: {artefact} is there, but its weights {weights} are not")
+    return found, [artefact, weights]
 
 
 def _listed(names: list[str], most: int = 5) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from linewatch_common.manifest import Manifest
 
 from linewatch_agent.backends.port import Backend, Net
-from linewatch_agent.errors import BadRequestError, NotLoadableError
+from linewatch_agent.errors import BadRequestError, NotLoadableError, RuntimeEndedError
 from linewatch_agent.folders import Format, ModelSource, find_model, told_when_gone
 from linewatch_agent.tensors import TensorSpec, zeros
 from linewatch_agent.trust import Trust
@@ -39,22 +39,19 @@ class ModelLoader:
     def load(self, source: ModelSource, url: str) -> LoadedModel:
         """Compile, compare with the manifest, warm up. Raises NotLoadableError, NothingThereError.
 
-        The memory counted is what the process grew by, and at least the size of the model's file.
+        The memory counted is what the process grew by, with what the model holds in another one, and at least the size of the model's file.
         """
         before = resident_bytes()
         backend = self._backends.get(source.format)
         if backend is None:
-            raise NotLoadableError(
-                f"{source.path.name}: this agent has no runtime for {source.format} models: "
-                "DLR is the extra 'neo', not part of the artefact; publish the model as onnx, or install it"
-            )
+            raise NotLoadableError(f"{source.path.name}: this agent has no runtime for {source.format} models")
         with told_when_gone(source.path.parent):
             net = backend.load(source.path)
         if source.manifest is not None:
             _check_against(source.manifest, net)
         _refuse_doubles(net)
         _warm_up(net)
-        grown = resident_bytes() - before
+        grown = resident_bytes() - before + net.outside_bytes
         return LoadedModel(url, net, max(grown, source.size_bytes), source.manifest)
 
 
@@ -80,7 +77,7 @@ def _warm_up(net: Net) -> None:
     try:
         net.predict(inputs)
         net.predict(inputs)
-    except BadRequestError as error:
+    except (BadRequestError, RuntimeEndedError) as error:
         raise NotLoadableError(f"the model does not run: {error}") from error
 
 

@@ -12,6 +12,7 @@ STATUS_OF: dict[type[InputError], grpc.StatusCode] = {
     errors.ModelExistsError: grpc.StatusCode.ALREADY_EXISTS,
     errors.NotLoadableError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.NotReadyError: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.RuntimeEndedError: grpc.StatusCode.INTERNAL,
     errors.NoMemoryError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.BusyError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.UnknownCaptureError: grpc.StatusCode.NOT_FOUND,

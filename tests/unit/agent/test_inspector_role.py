@@ -40,6 +40,7 @@ class Counting:
     def __init__(self, net: Any) -> None:
         self.net, self.calls = net, 0
         self.inputs, self.outputs = net.inputs, net.outputs
+        self.outside_bytes = 0
 
     def predict(self, inputs: Any) -> Any:
         self.calls += 1
@@ -75,5 +76,5 @@ def test_the_runtime_follows_the_manifest_and_a_missing_one_is_named(tmp_path: P
     manifest = (folder / "manifest.json").read_text().replace("model.onnx", "compiled.so")
     (folder / "manifest.json").write_text(manifest.replace('"format": "onnx"', '"format": "neo"'))
     assert find_model(folder, Trust()).format is Format.NEO
-    with pytest.raises(NotLoadableError, match=r"no runtime for Neo models: DLR is the extra 'neo'"):
+    with pytest.raises(NotLoadableError, match="no runtime for Neo models"):
         loaded(folder)

@@ -39,6 +39,8 @@ class LiteRtBackend:
 class LiteRtNet:
     """One interpreter, which is not safe for concurrent use: predictions on one model run one after the other."""
 
+    outside_bytes = 0
+
     def __init__(self, interpreter: Any) -> None:
         given, answered = interpreter.get_input_details(), interpreter.get_output_details()
         self.inputs = tuple(_spec(detail) for detail in given)

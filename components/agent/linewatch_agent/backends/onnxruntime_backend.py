@@ -52,6 +52,8 @@ class OnnxRuntimeBackend:
 class OnnxRuntimeNet:
     """A session; it admits concurrent runs."""
 
+    outside_bytes = 0
+
     def __init__(self, session: Any) -> None:
         self.inputs = tuple(_spec(node) for node in session.get_inputs())
         self.outputs = tuple(_spec(node) for node in session.get_outputs())

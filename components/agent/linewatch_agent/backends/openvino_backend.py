@@ -1,4 +1,4 @@
-"""OpenVINO: ONNX and OpenVINO IR. The only importer of openvino."""
+"""OpenVINO: ONNX, OpenVINO IR and TensorFlow's SavedModel. The only importer of openvino."""
 
 import os
 import threading
@@ -11,6 +11,8 @@ import openvino
 from linewatch_agent.backends.specs import first_line, spec_for_wire
 from linewatch_agent.errors import BadRequestError, NothingThereError, NotLoadableError
 from linewatch_agent.tensors import DYNAMIC, Tensors, TensorSpec
+
+SAVED_MODEL = "saved_model.pb"
 
 
 class OpenVinoBackend:
@@ -29,7 +31,8 @@ class OpenVinoBackend:
             raise NothingThereError(f"{path}: no such model file")
         try:
             core = self._started_core()
-            model = core.read_model(os.fspath(path))
+            # Of a SavedModel the whole folder is the model.
+            model = core.read_model(os.fspath(path.parent if path.name == SAVED_MODEL else path))
             return OpenVinoNet(model, core.compile_model(model, "CPU", self._options()))
         except RuntimeError as error:
             raise NotLoadableError(f"{path.name}: OpenVINO cannot load it: {first_line(error)}") from error
@@ -62,6 +65,8 @@ class OpenVinoNet:
 
     Names are `model`'s, as it was read: compiling fuses nodes, and an output then has the names of inner tensors too.
     """
+
+    outside_bytes = 0
 
     def __init__(self, model: Any, compiled: Any) -> None:
         self.inputs = _specs(model.inputs, compiled.inputs, "input")

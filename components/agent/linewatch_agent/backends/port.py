@@ -17,10 +17,15 @@ class Net(Protocol):
     def outputs(self) -> tuple[TensorSpec, ...]:
         """What it gives, in this order."""
 
+    @property
+    def outside_bytes(self) -> int:
+        """The memory that it holds in RAM outside of this process."""
+
     def predict(self, inputs: Tensors) -> Tensors:
         """Run once; may be called from several threads. The arrays answered belong to the caller, C-contiguous, in output order.
 
-        `inputs` has exactly the model's inputs, with its dtypes and shapes. Raises BadRequestError when the runtime refuses them.
+        `inputs` has exactly the model's inputs, with its dtypes and shapes. Raises BadRequestError when the runtime refuses them,
+        RuntimeEndedError when it runs in a process of its own that is gone.
         """
 
 
@@ -32,7 +37,7 @@ class Backend(Protocol):
         """Its name in log lines."""
 
     def load(self, path: Path) -> Net:
-        """Compile the model file at `path` for this machine; does not keep the file open.
+        """Compile the model file at `path`, and what belongs to it beside it, for this machine; does not keep the file open.
 
         Raises NotLoadableError with one line that says why (also when the runtime is not installed), NothingThereError.
         """

@@ -1,0 +1,206 @@
+"""What a client may load: every kind of folder gives a model, or one clear line, and the next request works."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from linewatch_agent.backends.dlr.backend import DlrBackend, installed_runtime
+from linewatch_agent.backends.litert_backend import LiteRtBackend
+from linewatch_agent.backends.openvino_backend import OpenVinoBackend
+from linewatch_agent.backends.port import Backend
+from linewatch_agent.errors import NothingThereError, NotLoadableError
+from linewatch_agent.folders import Format, find_model
+from linewatch_agent.loading import ModelLoader
+from linewatch_agent.trust import Trust
+from linewatch_agent_api.client import AgentClient
+from linewatch_agent_api.errors import AgentRefusedError
+from linewatch_common.manifest import file_sha256
+
+from tests.unit.agent.support import MODELS, make_package, model_folder, running_core, short_folder
+
+PICTURE = np.full((1, 4, 4, 3), 51, np.uint8)
+TRAINED = MODELS / "trained"  # made by tests/data/make_keras.py
+STAGE = "supervised_multi_head_model"
+
+needs_dlr = pytest.mark.skipif(installed_runtime() is None, reason="the extra dlr is not installed")
+
+
+@pytest.fixture(scope="module")
+def agent() -> Iterator[tuple[AgentClient, Path]]:
+    with short_folder() as folder, running_core(folder) as (_, socket), AgentClient(socket) as client:
+        yield client, folder
+
+
+@pytest.fixture
+def place(agent: tuple[AgentClient, Path]) -> Path:
+    """A new folder that the agent may read."""
+    return Path(tempfile.mkdtemp(dir=agent[1]))
+
+
+def saved_model(folder: Path) -> Path:
+    return Path(shutil.copytree(TRAINED / "saved_model", folder))
+
+
+def neo(folder: Path) -> Path:
+    return Path(shutil.copytree(MODELS / "neo" / "score", folder))
+
+
+def dda(
+    folder: Path, make: Callable[[Path], Path] = model_folder, stages: tuple[str, ...] = (STAGE,), **top: Any
+) -> Path:
+    """A package of AWS's Defect Detection Application with one folder a stage."""
+    folder.mkdir()
+    for stage in stages:
+        make(folder / stage)
+    graph = {
+        "model_graph_type": "single_stage_model_graph",
+        "image_level_classes": {"names": ["normal", "anomaly"], "normal_ids": [0]},
+        "stages": [{"type": stage, "threshold": 0.5, "image_width": 4, "normalize": True} for stage in stages],
+    }
+    manifest = {"model_graph": graph, "dataset": {"image_width": 4, "image_height": 4}, **top}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def neo_package(folder: Path) -> Path:
+    make_package(folder)
+    (folder / "model.onnx").unlink()
+    shutil.copytree(MODELS / "neo" / "score", folder, dirs_exist_ok=True)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    files = {path.name: file_sha256(path) for path in folder.iterdir() if path.name != "manifest.json"}
+    changed = {**manifest, "format": "neo", "model": "compiled.so", "files": files}
+    (folder / "manifest.json").write_text(json.dumps(changed))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        dda,
+        lambda folder: dda(folder, runtime="onnx", runtime_artifact="model.onnx", device="cpu", task="anomaly"),
+        lambda folder: dda(folder, device="tensorrt", runtime="ONNX"),
+        pytest.param(lambda folder: dda(folder, neo), marks=needs_dlr),
+        pytest.param(neo_package, marks=needs_dlr),
+        pytest.param(neo, marks=needs_dlr),
+    ],
+    ids=["dda", "dda-onnx", "dda-gpu", "dda-neo", "package-neo", "neo"],
+)
+def test_it_is_loaded_and_predicts(agent: tuple[AgentClient, Path], place: Path, make: Callable[[Path], Path]) -> None:
+    client, _ = agent
+    client.load(place.name.replace("_", "-"), make(place / "model"))
+    assert client.predict(place.name.replace("_", "-"), {"picture": PICTURE})["score"].item() == pytest.approx(0.2)
+
+
+def test_a_saved_model_keeps_its_signatures_names(agent: tuple[AgentClient, Path], place: Path) -> None:
+    client, _ = agent
+    model = client.load("saved", saved_model(place / "model"))
+    assert [tensor.name for tensor in (*model.inputs, *model.outputs)] == ["image", "mask"]
+
+
+def _changed(make: Callable[[Path], Path], **files: bytes | None) -> Callable[[Path], Path]:
+    """`make`'s folder with files ("__" stands for the dot) written, or removed."""
+
+    def made(folder: Path) -> Path:
+        make(folder)
+        for key, content in files.items():
+            path = folder / key.replace("__", ".")
+            if content is None:
+                path.unlink()
+            else:
+                path.write_bytes(content)
+        return folder
+
+    return made
+
+
+def _emptied(stage: Path) -> Path:
+    stage.mkdir()
+    return stage
+
+
+def _linked_stage(folder: Path) -> Path:
+    dda(folder)
+    (folder / STAGE).rename(folder.parent / "elsewhere")
+    (folder / STAGE).symlink_to(folder.parent / "elsewhere")
+    return folder
+
+
+REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "saved model and onnx": (_changed(saved_model, model__onnx=b""), "several models (model.onnx, saved_model.pb)"),
+    "saved model and tflite": (_changed(saved_model, a__tflite=b""), "several models (a.tflite, saved_model.pb)"),
+    "neo and tflite": (_changed(neo, model__tflite=b""), "several models (compiled.so, model.tflite)"),
+    "neo and saved model": (_changed(neo, saved_model__pb=b""), "several models (compiled.so, saved_model.pb)"),
+    "rubbish as saved model": (_changed(saved_model, saved_model__pb=b"rubbish"), "OpenVINO cannot load it"),
+    "empty saved model": (_changed(saved_model, saved_model__pb=b""), "OpenVINO cannot load it"),
+    "dda for torch": (lambda folder: dda(folder, runtime="pytorch"), "wants the runtime 'pytorch'"),
+    "dda of two stages": (lambda folder: dda(folder, stages=("one", "two")), "has 2 stages (one, two)"),
+    "dda without stages": (lambda folder: dda(folder, stages=()), "its stage has no type that names a folder"),
+    "dda that leads out": (
+        lambda folder: dda(folder, model_graph={"stages": [{"type": "../x"}]}),
+        "no type that names",
+    ),
+    "dda of another form": (lambda folder: dda(folder, model_graph=[1]), "a DDA package's manifest, but Expected"),
+    "dda's stage is gone": (
+        lambda folder: dda(folder, model_graph={"stages": [{"type": "x"}]}),
+        "no such folder in it",
+    ),
+    "dda's stage is a link": (_linked_stage, "no such folder in it"),
+    "dda's stage is empty": (lambda folder: dda(folder, _emptied), "no model in it"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_refusal_is_one_line_and_the_next_request_works(
+    agent: tuple[AgentClient, Path], place: Path, case: str
+) -> None:
+    client, _ = agent
+    make, reason = REFUSED[case]
+    with pytest.raises(AgentRefusedError) as refused:
+        client.load("wrong", make(place / "model"))
+    assert refused.value.code == "FAILED_PRECONDITION"
+    assert reason in str(refused.value)
+    assert "\n" not in str(refused.value)
+    name = f"right-{place.name.replace('_', '-')}"
+    client.load(name, model_folder(place / "right"))
+    assert client.predict(name, {"picture": PICTURE})["score"].item() == pytest.approx(0.2)
+
+
+def test_where_signatures_are_due_a_dda_package_is_none(tmp_path: Path) -> None:
+    with pytest.raises(NotLoadableError, match="not signed, and RequireSignature is on"):
+        find_model(dda(tmp_path / "model"), Trust(required=True))
+
+
+class Vanishing:
+    """A runtime whose model's folder goes at the moment at which it reads it."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.name, self._backend = backend.name, backend
+
+    def load(self, path: Path) -> Any:
+        shutil.rmtree(path.parent)
+        return self._backend.load(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "backend"),
+    [
+        (model_folder, Format.ONNX, OpenVinoBackend(1)),
+        (saved_model, Format.SAVED_MODEL, OpenVinoBackend(1)),
+        pytest.param(neo, Format.NEO, DlrBackend(1), marks=needs_dlr),
+        (_changed(model_folder, model__onnx=None, model__tflite=b"TFL3"), Format.TFLITE, LiteRtBackend(1)),
+    ],
+)
+def test_a_folder_that_goes_during_the_load_is_not_found(
+    agent: tuple[AgentClient, Path], place: Path, make: Callable[[Path], Path], kind: Format, backend: Backend
+) -> None:
+    if kind is Format.TFLITE:
+        pytest.importorskip("ai_edge_litert", reason="the extra litert is not installed")
+    loader = ModelLoader({kind: Vanishing(backend)}, Trust())
+    with pytest.raises(NothingThereError) as gone:
+        loader.load(loader.find(make(place / "model")), "url")
+    assert "\n" not in str(gone.value)
