@@ -20,6 +20,7 @@ from model_build.fleet.cloud import Cloud
 from model_build.fleet.configuration import Name, decode, read_fleet
 from model_build.fleet.connect import Connection
 from model_build.fleet.core import FleetCore
+from model_build.fleet.costs import add_costs
 from model_build.fleet.errors import FleetInputError
 from model_build.fleet.voice import Voice
 
@@ -76,6 +77,7 @@ def add_commands(commands: "Commands") -> None:
     diff.add_argument("release", nargs="*", metavar="NAME=VERSION")
     history = _add(inner, "history", "how deployments ended", actions.history)
     history.add_argument("--count", type=int, default=20, help="the newest (default 20)")
+    add_costs(inner)
 
 
 def _add(inner: "Commands", name: str, text: str, action: Action) -> argparse.ArgumentParser:

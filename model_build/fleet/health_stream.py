@@ -16,8 +16,9 @@ from model_build.fleet.configuration import moment_text
 from model_build.fleet.errors import NotFoundError
 from model_build.fleet.health import Listed
 
-# A report a minute, held back by the stream for one more; a device that was not heard for this long is silent to every gate.
-WINDOW = timedelta(minutes=30)
+# Every gate calls a device silent after five minutes; the stream holds a report back for one or two. Each minute more costs every
+# first look a whole fleet's reports.
+WINDOW = timedelta(minutes=10)
 # A report is 4 KB at most, and the rule adds the thing's name.
 MAX_LINE_BYTES = 5_000
 _LINE_CHUNK = 1024 * 1024
@@ -46,9 +47,7 @@ class StreamReports:
         self._prefix = prefix
         self._call = caller
         self._clock = clock
-        self._read: dict[
-            str, datetime
-        ] = {}  # keys that were read, with their time: those out of the window are forgotten
+        self._read: dict[str, datetime] = {}  # keys that were read; those out of the window are forgotten
         self._newest: dict[str, tuple[str, bytes, Listed]] = {}
         self.unreadable = 0
 
