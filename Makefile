@@ -21,7 +21,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/components/common
 GROUPS_LOCKED := dev build demo camera agent model inspector dashboard train bench peers model-build functions jobs train-tensorflow sagemaker sagemaker-training
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format build bench soak aws-smoke lock schemas recipes clean
+.PHONY: help setup demo test check format build bench soak aws-smoke fleet-simulation lock schemas recipes clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,13 +75,18 @@ build: $(VENV)/.demo ## build every component for both architectures into greeng
 bench: $(VENV)/.dev .venv-bench/.installed .venv-peers/.installed ## measure the line, then the agent beside OpenVINO and other servers
 	@$(PY) -m tools.bench $(KEEP); line=$$?; $(PY) -m tools.agent_bench $(KEEP) && exit $$line
 
-soak: $(VENV)/.dev ## kill every component at random moments, RUNS times each; then captures under faults, mutated requests
-	@$(PY) -m tools.soak --runs $(RUNS)
-	@$(PY) -m tools.capture_soak
-	@$(PY) -m tools.agent_fuzz
+# The short ones first. Each runs whatever became of the others; `python -m tools.<name> --help` says what it does.
+soak: $(VENV)/.dev ## mutated requests, captures under faults, 16 clients, memory (1 h); then kill every component, RUNS times each
+	@failed=; \
+	for part in "agent_fuzz" "capture_soak $(KEEP)" "agent_bench.clients $(KEEP)" "agent_bench.memory $(KEEP)" "soak --runs $(RUNS) $(KEEP)"; do \
+	  echo "soak: $$part"; $(PY) -m tools.$$part || failed="$$failed $${part%% *}"; done; \
+	test -z "$$failed" || { echo "soak: failed:$$failed" >&2; exit 1; }
 
 aws-smoke: $(VENV)/.dev ## try a real account (LINEWATCH_AWS_SMOKE=yes; says first what it makes and costs)
 	@$(PY) -m model_build.infrastructure.smoke
+
+fleet-simulation: $(VENV)/.dev ## release to 10,000 simulated devices: the client's CPU, memory and API calls (DEVICES=1000)
+	@$(PY) -m tools.fleet_simulation --devices $(or $(DEVICES),10000) $(KEEP)
 
 schemas: $(VENV)/.dev ## write docs/schemas/ and docs/asyncapi.json from the message classes
 	@$(PY) -m tools.schemas

@@ -1,5 +1,6 @@
 """Simulated devices: what becomes of a deployment on each, as a function of time. Nothing runs; the same time gives the same answer."""
 
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -166,8 +167,8 @@ class Device:
             since = at - timedelta(seconds=30)
         quality = next((qualities[item] for item in components.items() if item in qualities), Quality())
         parts = int((at - since).total_seconds() / 60 * self.parts_per_minute)
-        lost = round(parts * quality.lost_rate)
-        defects = round((parts - lost) * quality.defect_rate)
+        lost = int(parts * quality.lost_rate + self._phase)
+        defects = int((parts - lost) * quality.defect_rate + self._phase)
         latency = [0] * (len(LATENCY_BOUNDS_MS) + 1)
         latency[sum(bound < quality.latency_ms for bound in LATENCY_BOUNDS_MS)] = parts - lost
         hit = self._hit(components)
@@ -197,6 +198,11 @@ class Device:
             scores=[parts - lost, *([0] * (SCORE_BINS - 1))],
         )
         return at, encode(message)
+
+    @property
+    def _phase(self) -> float:
+        """From 0 to below 1: where rounding goes up. Devices differ in it, so that a fleet of few parts each still has its rate."""
+        return zlib.crc32(self.thing.encode()) / 2**32
 
     def _state(self, hit: bool, kind: Kind, at: datetime, since: datetime) -> ComponentState:
         return ComponentState.DEGRADED if hit and kind == Kind.FLAP else ComponentState.READY

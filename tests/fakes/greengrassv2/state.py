@@ -61,9 +61,10 @@ class Bucket:
     burst: float
     tokens: float
     at: float = field(default_factory=time.monotonic)
+    clock: Callable[[], float] = time.monotonic
 
     def take(self) -> bool:
-        now = time.monotonic()
+        now = self.clock()
         self.tokens = min(self.burst, self.tokens + (now - self.at) * self.rate)
         self.at = now
         if self.tokens < 1:
