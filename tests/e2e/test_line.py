@@ -1,15 +1,14 @@
 """The whole line: camera to verdict over a real core, on the artefacts that a device runs."""
 
-import csv
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import jsonschema
 import pytest
 
 from tests.e2e.traffic import Traffic
+from tests.e2e.truth import demo_truth
 from tools.channels import CHANNELS
 from tools.line import COMPONENTS, Inspected, Line, LineSettings
 from tools.schemas import json_schema
@@ -86,7 +85,7 @@ def test_the_verdict_comes_before_the_picture_is_stored(run: Finished) -> None:
 
 
 def test_the_sample_models_tell_good_parts_from_bad(run: Finished) -> None:
-    truth = _truth()
+    truth = demo_truth()
     judged = [row for row in run.rows if row.outcome in ("pass", "fail", "review")]
     right = [row for row in judged if (row.outcome != "pass") == truth[row.verdict["part_id"]]]
     assert len(judged) >= FRAMES * 0.8
@@ -103,9 +102,3 @@ def test_a_verdict_says_which_models_judged_and_how_long_each_stage_took(run: Fi
 
 def test_the_bundle_keeps_its_memory(run: Finished) -> None:
     assert sum(run.memory.values()) <= 900_000_000
-
-
-def _truth() -> dict[str, bool]:
-    """Part id to defective, as the generator of the demo's parts wrote it."""
-    with (Path(__file__).resolve().parents[2] / "demo/parts.csv").open(encoding="utf-8", newline="") as file:
-        return {row["part_id"]: row["label"] == "anomalous" for row in csv.DictReader(file)}
