@@ -21,6 +21,7 @@ from tools.agent_fuzz.target import Held, Target
 ANSWER_SECONDS = 30.0
 EVERY = 250  # requests between two checks with whole requests
 WARM_SHARE = 0.2  # of the requests; the allocator and the runtime reach their size in these
+REPEATED_SHARE = 0.2
 SIDE = 224
 
 _ALWAYS = {"OK", "UNKNOWN", "INTERNAL"}
@@ -69,6 +70,25 @@ class Outcome:
     seconds: float = 0.0
 
 
+class CaptureIds:
+    """Which capture a request is about, at random."""
+
+    def __init__(self, seed: int) -> None:
+        self._chance = random.Random(seed)
+        self._given = 0
+
+    def given(self, whole: Any) -> Any:
+        """`whole`, or where it has a capture id a copy: a capture gets its own or repeats an earlier one, a question asks for any."""
+        if "capture_id" not in whole.DESCRIPTOR.fields_by_name:
+            return whole
+        earlier = not isinstance(whole, edge.CaptureDataRequest) or self._chance.random() < REPEATED_SHARE
+        self._given += not earlier
+        varied = type(whole)()
+        varied.CopyFrom(whole)
+        varied.capture_id = f"c{self._chance.randint(0, self._given) if earlier else self._given}"
+        return varied
+
+
 class Attack:
     """Both interfaces of one target. `picture` is the name of a shared memory object with a picture and room for its mask."""
 
@@ -82,6 +102,7 @@ class Attack:
         self._calls = {call: self._raw(call) for call in DOCUMENTED}
         self._seeds = list(_seeds(target, picture))
         self._weights = [weight for _, _, weight in self._seeds]
+        self._ids = CaptureIds(seed)
         self.outcome = Outcome()
 
     def run(self, requests: int) -> Outcome:
@@ -94,7 +115,7 @@ class Attack:
             if number == warm:
                 self.outcome.before = self._target.held()
             call, seed, _ = self._chance.choices(self._seeds, self._weights)[0]
-            self._judge(call, mutated(seed, self._chance))
+            self._judge(call, mutated(self._ids.given(seed), self._chance))
             if not self._target.alive():
                 self.outcome.problems.append(f"the agent died of {call}, request {number}")
                 return self.outcome
