@@ -1,6 +1,8 @@
 """What a client may load: every kind of folder gives a model, or one clear line, and the next request works."""
 
+import itertools
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -25,6 +27,7 @@ from tests.unit.agent.support import MODELS, make_package, model_folder, running
 
 PICTURE = np.full((1, 4, 4, 3), 51, np.uint8)
 TRAINED = MODELS / "trained"  # made by tests/data/make_keras.py
+NUMBERS = itertools.count()  # for names: a model that is loaded stays
 STAGE = "supervised_multi_head_model"
 
 needs_dlr = pytest.mark.skipif(installed_runtime() is None, reason="the extra dlr is not installed")
@@ -92,14 +95,28 @@ def neo_package(folder: Path) -> Path:
 )
 def test_it_is_loaded_and_predicts(agent: tuple[AgentClient, Path], place: Path, make: Callable[[Path], Path]) -> None:
     client, _ = agent
-    client.load(place.name.replace("_", "-"), make(place / "model"))
-    assert client.predict(place.name.replace("_", "-"), {"picture": PICTURE})["score"].item() == pytest.approx(0.2)
+    name = f"model-{next(NUMBERS)}"
+    client.load(name, make(place / "model"))
+    assert client.predict(name, {"picture": PICTURE})["score"].item() == pytest.approx(0.2)
 
 
 def test_a_saved_model_keeps_its_signatures_names(agent: tuple[AgentClient, Path], place: Path) -> None:
     client, _ = agent
     model = client.load("saved", saved_model(place / "model"))
     assert [tensor.name for tensor in (*model.inputs, *model.outputs)] == ["image", "mask"]
+
+
+def test_a_saved_models_weights_may_lie_in_variables(agent: tuple[AgentClient, Path], place: Path) -> None:
+    client, _ = agent
+    folder = Path(shutil.copytree(TRAINED / "variables", place / "model"))
+    client.load("weighted", folder)
+    # Nothing of it is mapped: a file that is cut short under us would be a SIGBUS.
+    os.truncate(folder / "variables" / "variables.data-00000-of-00001", 0)
+    image = np.random.default_rng(1).random((2, 4, 4, 3), np.float32)
+    outputs = client.predict("weighted", {"image": image})
+    weights = np.array([[1, -1], [0.5, 2], [0, 3]], np.float32)
+    assert np.allclose(outputs["score"], image.mean(axis=(1, 2)) @ weights, rtol=0, atol=1e-6)
+    assert np.allclose(outputs["total"], image.sum(axis=(1, 2, 3)), rtol=1e-6)
 
 
 def _changed(make: Callable[[Path], Path], **files: bytes | None) -> Callable[[Path], Path]:
@@ -116,6 +133,18 @@ def _changed(make: Callable[[Path], Path], **files: bytes | None) -> Callable[[P
         return folder
 
     return made
+
+
+def _without_variables(folder: Path) -> Path:
+    shutil.copytree(TRAINED / "variables", folder)
+    shutil.rmtree(folder / "variables")
+    return folder
+
+
+def _cut_variables(folder: Path) -> Path:
+    shutil.copytree(TRAINED / "variables", folder)
+    os.truncate(folder / "variables" / "variables.data-00000-of-00001", 8)
+    return folder
 
 
 def _emptied(stage: Path) -> Path:
@@ -135,6 +164,8 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
     "saved model and tflite": (_changed(saved_model, a__tflite=b""), "several models (a.tflite, saved_model.pb)"),
     "neo and tflite": (_changed(neo, model__tflite=b""), "several models (compiled.so, model.tflite)"),
     "neo and saved model": (_changed(neo, saved_model__pb=b""), "several models (compiled.so, saved_model.pb)"),
+    "saved model without its variables": (_without_variables, "Variable or resource `Variable` is not initialized"),
+    "saved model with cut variables": (_cut_variables, "OpenVINO cannot load it: "),
     "rubbish as saved model": (_changed(saved_model, saved_model__pb=b"rubbish"), "OpenVINO cannot load it"),
     "empty saved model": (_changed(saved_model, saved_model__pb=b""), "OpenVINO cannot load it"),
     "dda for torch": (lambda folder: dda(folder, runtime="pytorch"), "wants the runtime 'pytorch'"),
@@ -165,7 +196,7 @@ def test_a_refusal_is_one_line_and_the_next_request_works(
     assert refused.value.code == "FAILED_PRECONDITION"
     assert reason in str(refused.value)
     assert "\n" not in str(refused.value)
-    name = f"right-{place.name.replace('_', '-')}"
+    name = f"right-{next(NUMBERS)}"
     client.load(name, model_folder(place / "right"))
     assert client.predict(name, {"picture": PICTURE})["score"].item() == pytest.approx(0.2)
 

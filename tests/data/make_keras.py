@@ -1,10 +1,11 @@
-"""Makes tests/data/models/trained/: a tiny Keras net, really trained, as SavedModel and TensorFlow Lite, with what it must answer.
+"""Makes tests/data/models/trained/: a tiny Keras net, really trained, as SavedModel, ONNX and TensorFlow Lite, with what it must answer.
 
 It learns the project's own generated surfaces, so its weights may be shipped. Run it where the group `train-tensorflow` is installed:
 `PYTHONPATH=.:components/common .venv-tensorflow/bin/python tests/data/make_keras.py`.
 
-`saved_model/` and `surface.tflite` (INT8): `image` uint8 (1, 64, 64, 3) RGB in, `mask` float32 (1, 1, 32, 32) out. `surface.npz`:
-`image` (8, 64, 64, 3), pictures that the net did not learn from, and Keras's own `mask` (8, 1, 32, 32).
+`saved_model/`, `surface.onnx` and `surface.tflite` (INT8): `image` uint8 (1, 64, 64, 3) RGB in, `mask` float32 (1, 1, 32, 32) out.
+`surface.npz`: `image` (8, 64, 64, 3), pictures that the net did not learn from, and Keras's own `mask` (8, 1, 32, 32).
+`variables/`: a SavedModel whose weights lie in variables, as most of those that customers have; see `Weighted`.
 """
 
 import shutil
@@ -19,7 +20,7 @@ from keras import layers
 from numpy.typing import NDArray
 
 from model_build.nets.interface import INPUT, MASK
-from model_build.nets.keras.export import save_saved_model
+from model_build.nets.keras.export import export, save_saved_model
 from model_build.nets.keras.losses import mask_loss
 from model_build.nets.keras.tflite import tflite_int8
 from model_build.samples.generator import Settings, generate
@@ -84,6 +85,21 @@ def taught(pictures: Planes, masks: Planes) -> Any:
     return net
 
 
+class Weighted(tf.Module):  # type: ignore[misc]  # TensorFlow has no types here
+    """`image` float32 (n, 4, 4, 3) in; `score` (n, 2), its mean colour by (1, -1), (0.5, 2), (0, 3), and `total` (n,), its sum, out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = tf.Variable([[1.0, -1.0], [0.5, 2.0], [0.0, 3.0]])
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 4, 4, 3), tf.float32, name="image")])  # type: ignore[untyped-decorator]
+    def __call__(self, image: Any) -> Any:
+        return {
+            "score": tf.matmul(tf.reduce_mean(image, (1, 2)), self.weights),
+            "total": tf.reduce_sum(image, (1, 2, 3)),
+        }
+
+
 def main() -> None:
     keras.utils.set_random_seed(0)
     tf.config.experimental.enable_op_determinism()
@@ -93,7 +109,10 @@ def main() -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     save_saved_model(net, FOLDER / "saved_model")
+    export(net, FOLDER / "surface.onnx")
     (FOLDER / "surface.tflite").write_bytes(tflite_int8(net, pictures[:LEARNT:2]))
+    weighted = Weighted()
+    tf.saved_model.save(weighted, str(FOLDER / "variables"), signatures=weighted.__call__)
     shown = pictures[LEARNT:]
     said = tf.sigmoid(net(shown.astype(np.float32), training=False)).numpy().transpose(0, 3, 1, 2)
     np.savez_compressed(FOLDER / "surface.npz", **{INPUT: shown, MASK: said})
