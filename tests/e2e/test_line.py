@@ -18,7 +18,7 @@ FPS = 10.0
 FINISH_SECONDS = 60.0  # 6 s of frames, start-up, and a busy machine
 
 SCHEMAS = {
-    channel.address.format(station="line1"): {
+    channel.address.format(station="line1", thing="local"): {
         schema["properties"]["schema"]["enum"][0]: schema for schema in (json_schema(type(m)) for m in channel.messages)
     }
     for channel in CHANNELS
