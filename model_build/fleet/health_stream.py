@@ -19,6 +19,8 @@ from model_build.fleet.health import Listed
 # Every gate calls a device silent after five minutes; the stream holds a report back for one or two. Each minute more costs every
 # first look a whole fleet's reports.
 WINDOW = timedelta(minutes=10)
+# An object stands under the hour in which its first report came in, and is written a buffer's time later.
+_HELD = timedelta(minutes=5)
 # A report is 4 KB at most, and the rule adds the thing's name.
 MAX_LINE_BYTES = 5_000
 _LINE_CHUNK = 1024 * 1024
@@ -66,7 +68,7 @@ class StreamReports:
         return None if found is None else found[1]
 
     def _new_objects(self, now: datetime) -> Iterator[tuple[str, datetime]]:
-        for hour in _hours(now - WINDOW, now):
+        for hour in _hours(now - WINDOW - _HELD, now):
             token: dict[str, str] = {}
             while True:
                 prefix = f"{self._prefix}{hour}"

@@ -9,7 +9,8 @@ from model_build.fleet.book import Book
 from model_build.fleet.calls import Caller
 from model_build.fleet.cloud import Cloud
 from model_build.fleet.core import FleetCore
-from model_build.fleet.health import S3Reports
+from model_build.fleet.health import HealthReports
+from model_build.fleet.health_stream import StreamReports
 from model_build.fleet.s3_store import S3Store
 
 # A function ends after 300 s, and the state machine tries again by itself.
@@ -41,9 +42,14 @@ class Services:
         return S3Store(self.client("s3"), self.fleet_bucket, "releases", self.call)
 
     @property
-    def reports(self) -> S3Reports:
-        """What devices reported."""
-        return S3Reports(self.client("s3"), self.fleet_bucket, HEALTH_PREFIX, self.call)
+    def reports(self) -> HealthReports:
+        """What devices reported, as the template's delivery stream leaves it."""
+        return StreamReports(self.client("s3"), self.fleet_bucket, HEALTH_PREFIX, self.call, self.clock)
+
+    @property
+    def heard(self) -> S3Store:
+        """Where `watch` keeps when each device was heard last."""
+        return S3Store(self.client("s3"), self.fleet_bucket, HEALTH_PREFIX, self.call)
 
     @property
     def core(self) -> FleetCore:

@@ -86,5 +86,10 @@ def test_old_objects_are_no_news(s3: Any) -> None:
     assert list(stream(s3, Caller()).listing()) == ["press-001"]
 
 
+def test_an_object_stands_under_the_hour_of_its_first_report(s3: Any) -> None:
+    put(s3, "a", line("press-001", NOW), hour=NOW - timedelta(minutes=14))
+    assert list(stream(s3, Caller()).listing()) == ["press-001"]
+
+
 def test_an_empty_bucket_holds_no_reports(s3: Any) -> None:
     assert stream(s3, Caller()).listing() == {}

@@ -89,7 +89,7 @@ class Account:
         for bucket in (COMPONENTS, MODELS, FLEET):
             client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
         self.greengrass = boto3.client("greengrassv2", endpoint_url=url)
-        once = Config(retries={"max_attempts": 1})  # botocore's own retries sleep for real
+        once = Config(retries={"total_max_attempts": 1})  # botocore's own retries sleep for real
         self._clients = {name: boto3.client(name, endpoint_url=url, config=once) for name in ("greengrassv2", "iot")}
         self.state_machine = ""
         self.finished: dict[str, bool] = {}
@@ -123,13 +123,11 @@ class Account:
             self.report()
 
     def report(self) -> None:
-        """What the IoT rule does with each device's newest report; without HTTP, as there are many."""
-        stored = s3_backends["123456789012"]["aws"]
-
-        def put(thing: str, data: bytes) -> None:
-            stored.put_object(FLEET, f"health/{thing}.json", data)
-
-        send_reports(self.backend, put)
+        """What the IoT rule and the delivery stream make of each device's newest report."""
+        lines = []
+        send_reports(self.backend, lambda thing, data: lines.append(data[:-1] + f',"device":"{thing}"}}\n'.encode()))
+        key = f"health/{self.clock():%Y/%m/%d/%H}/linewatch-health-1"
+        s3_backends["123456789012"]["aws"].put_object(FLEET, key, b"".join(lines))
 
     def put(self, key: str, data: bytes, bucket: str = FLEET) -> None:
         client("s3").put_object(Bucket=bucket, Key=key, Body=data)

@@ -41,11 +41,12 @@ def test_a_key_in_kms_signs_as_a_key_in_a_file_does(aws: None, monkeypatch: pyte
         KmsKey(kms, wrong, Caller()).public()
 
 
-def test_devices_that_fell_silent_are_counted_by_listing_alone(aws: None) -> None:
+def test_devices_that_fell_silent_are_counted_even_when_their_reports_are_gone(aws: None) -> None:
     s3 = client("s3")
     s3.create_bucket(Bucket=FLEET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-    for thing in ("plant-a-0001", "plant-a-0002"):
-        s3.put_object(Bucket=FLEET, Key=f"health/{thing}.json", Body=b"{}")
+    now = datetime.now(UTC)
+    lines = "".join(f'{{"device":"plant-a-{n:04}","at":"{now:%Y-%m-%dT%H:%M:%SZ}"}}\n' for n in (1, 2))
+    s3.put_object(Bucket=FLEET, Key=f"health/{now:%Y/%m/%d/%H}/linewatch-health-1", Body=lines.encode())
 
     def counted(later: timedelta) -> dict[str, int]:
         now = datetime.now(UTC) + later

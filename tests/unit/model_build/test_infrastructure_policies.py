@@ -15,6 +15,7 @@ from linewatch_common.errors import InputError
 import model_build.devices.policy as device_policies
 from model_build.devices.policy import MAX_POLICY_BYTES, Place, check_name, device_policy
 from model_build.infrastructure.evaluator import allows
+from model_build.infrastructure.services import HEALTH_PREFIX
 
 TEMPLATE = Path("model_build/infrastructure/template.yaml")
 PLACE = Place("123456789012", "eu-central-1")
@@ -159,6 +160,32 @@ def test_the_evaluator_denies_first_and_takes_a_variable_literally() -> None:
     assert not allows(documents, "s3:GetObject", "arn:b//1", {})
     with pytest.raises(ValueError, match="NotAction"):
         allows([{"Statement": [{"Effect": "Allow", "NotAction": "s3:*", "Resource": "*"}]}], "s3:GetObject", "x")
+
+
+def test_health_is_written_by_the_stream_alone_and_cannot_become_state() -> None:
+    report, plan = (
+        "arn:aws:s3:::fleet/health/2026/11/22/10/linewatch-health-1-x",
+        "arn:aws:s3:::fleet/fleets/plant-a/current.json",
+    )
+    assert allows(role_policies("HealthStreamRole"), "s3:PutObject", report)
+    assert not allows(role_policies("HealthStreamRole"), "s3:PutObject", plan)
+    assert not allows(role_policies("HealthStreamRole"), "s3:GetObject", report)
+    assert not allows(role_policies("HealthRole"), "s3:PutObject", report)
+    for role in ("FleetRole", "WatchRole"):
+        assert allows(role_policies(role), "s3:GetObject", report)
+        assert not allows(role_policies(role), "s3:PutObject", report)
+    assert allows(role_policies("WatchRole"), "s3:PutObject", "arn:aws:s3:::fleet/health/heard.json")
+    assert not allows(role_policies("WatchRole"), "s3:PutObject", plan)
+
+
+def test_the_rule_names_the_device_by_its_topic_and_ends_each_report_with_a_line() -> None:
+    resources = template()["Resources"]
+    payload = resources["HealthRule"]["Properties"]["TopicRulePayload"]
+    assert payload["Sql"] == "SELECT *, topic(3) AS device FROM 'linewatch/fleet/+/health'"
+    assert payload["Actions"][0]["Firehose"]["Separator"] == "\n"
+    destination = resources["HealthStream"]["Properties"]["ExtendedS3DestinationConfiguration"]
+    assert destination["Prefix"] == HEALTH_PREFIX + "!{timestamp:yyyy/MM/dd/HH}/", "what StreamReports lists"
+    assert destination["CompressionFormat"] == "UNCOMPRESSED"
 
 
 def test_no_bare_star_without_a_reason() -> None:
