@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     raw.add_argument(
         "--test", type=_positive, default=RAW["test"][0], help="pictures to test with (default %(default)s)"
     )
+    raw.add_argument("--kinds", action="store_true", help="each kind of defect is a class (default: all are one)")
     raw.set_defaults(command=_raw)
     parts = commands.add_parser("parts", help="write the demo's parts (JPEG) and the truth beside them")
     _common(parts, count=40, share=0.3)
@@ -73,7 +74,7 @@ def _generate(options: argparse.Namespace) -> None:
 def _raw(options: argparse.Namespace) -> None:
     for split, (_, share) in RAW.items():
         settings = Settings(SPLIT_SEEDS[split], defect_share=share)
-        write_raw(split, settings, _progress(getattr(options, split)), options.out)
+        write_raw(split, settings, _progress(getattr(options, split)), options.out, kinds=options.kinds)
 
 
 def _parts(options: argparse.Namespace) -> None:

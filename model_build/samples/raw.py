@@ -8,19 +8,22 @@ import cv2
 import msgspec
 import numpy as np
 from linewatch_common.files import write_atomically
+from numpy.typing import NDArray
 
 from model_build.data.readers.outlines import run_lengths
 from model_build.samples.generator import KINDS, Sample, Settings, generate
 
 _JPEG_SHARE = 0.5  # as cameras of both sorts send them
 _QUALITIES = (55, 95)  # lowest and highest
+_ANY = "defect"
 
 
-def write_raw(split: str, settings: Settings, indices: Iterable[int], out: Path) -> None:
+def write_raw(split: str, settings: Settings, indices: Iterable[int], out: Path, *, kinds: bool = False) -> None:
     """Write images/SPLIT-NNNNNN.png or .jpg, each as it is made, and at last annotations/SPLIT.json.
 
-    Masks are run lengths, one annotation a kind; the kinds are the categories. Raises OSError, StorageError.
+    Masks are run lengths. `kinds`: each kind of defect is a category; else all are one. Raises OSError, StorageError.
     """
+    names = KINDS if kinds else (_ANY,)
     (out / "images").mkdir(parents=True, exist_ok=True)
     (out / "annotations").mkdir(exist_ok=True)
     images, annotations = [], []
@@ -30,11 +33,17 @@ def write_raw(split: str, settings: Settings, indices: Iterable[int], out: Path)
         (out / "images" / (stem + ending)).write_bytes(data)
         height, width = sample.picture.shape[:2]
         images.append({"id": index, "file_name": stem + ending, "width": width, "height": height})
-        annotations += _annotations(sample, index)
+        # A kind that a later one covers wholly is none.
+        masks = sample.masks if kinds else {_ANY: sample.mask > 0}
+        annotations += [
+            {"image_id": index, **_annotation(names.index(name) + 1, masks[name])}
+            for name in masks
+            if masks[name].any()
+        ]
     document = {
         "images": images,
         "annotations": [{"id": number, **annotation} for number, annotation in enumerate(annotations, start=1)],
-        "categories": [{"id": number, "name": kind} for number, kind in enumerate(KINDS, start=1)],
+        "categories": [{"id": number, "name": kind} for number, kind in enumerate(names, start=1)],
     }
     write_atomically(out / "annotations" / f"{split}.json", msgspec.json.encode(document), mode=0o644)
 
@@ -51,16 +60,10 @@ def _file(sample: Sample, seed: int, index: int) -> tuple[str, bytes]:
     return ending, bytes(data)
 
 
-def _annotations(sample: Sample, index: int) -> list[dict[str, Any]]:
-    """One for each kind that is seen; a defect that a later one covers wholly is none."""
-    return [
-        {
-            "image_id": index,
-            "category_id": KINDS.index(kind) + 1,
-            "segmentation": {"size": list(mask.shape), "counts": run_lengths(mask)},
-            "area": int(mask.sum()),
-            "iscrowd": 1,  # COCO's word for run lengths
-        }
-        for kind, mask in sample.masks.items()
-        if mask.any()
-    ]
+def _annotation(category: int, mask: NDArray[np.bool_]) -> dict[str, Any]:
+    return {
+        "category_id": category,
+        "segmentation": {"size": list(mask.shape), "counts": run_lengths(mask)},
+        "area": int(mask.sum()),
+        "iscrowd": 1,  # COCO's word for run lengths
+    }

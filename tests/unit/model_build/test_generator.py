@@ -151,8 +151,10 @@ def test_the_committed_demo_parts_are_what_the_command_draws() -> None:
             assert np.abs(drawn - kept).mean() < 0.2
 
 
-def test_raw_data_is_read_back_with_every_kind_s_mask(tmp_path: Path) -> None:
-    assert command_line.main(["raw", "--out", str(tmp_path / "raw"), "--train", "12", "--test", "3"]) == 0
+@pytest.mark.parametrize("kinds", [True, False])
+def test_raw_data_is_read_back_with_its_masks(kinds: bool, tmp_path: Path) -> None:
+    command = ["raw", "--out", str(tmp_path / "raw"), "--train", "12", "--test", "3", *(["--kinds"] if kinds else [])]
+    assert command_line.main(command) == 0
     records = {record.id: record for record in reader_for(tmp_path / "raw").records(tmp_path / "raw", Options())}
     assert Counter(record.split for record in records.values()) == {"train": 12, "test": 3}
     for index in range(12):
@@ -160,7 +162,9 @@ def test_raw_data_is_read_back_with_every_kind_s_mask(tmp_path: Path) -> None:
         record = next(found for found in records.values() if f"train-{index:06d}" in found.source)
         assert record.defective == bool(sample.masks)
         drawn = record.masks(480, 640) if record.masks else {}
-        assert drawn.keys() == {kind for kind, mask in sample.masks.items() if mask.any()}
-        assert all(np.array_equal(drawn[kind], sample.masks[kind]) for kind in drawn)
+        whole = {"defect": sample.mask > 0} if sample.masks else {}
+        wanted = {kind: mask for kind, mask in (sample.masks if kinds else whole).items() if mask.any()}
+        assert drawn.keys() == wanted.keys()
+        assert all(np.array_equal(drawn[kind], wanted[kind]) for kind in drawn)
     endings = {Path(record.source).suffix for record in records.values()}
     assert endings == {".png", ".jpg"}
