@@ -53,6 +53,17 @@ def neo(folder: Path) -> Path:
     return Path(shutil.copytree(MODELS / "neo" / "score", folder))
 
 
+def edge_package(folder: Path) -> Path:
+    """What the original's packaging job makes of a Neo result."""
+    neo(folder)
+    (folder / "sagemaker_edge_manifest").write_text('{"metadata": {"model_name": "score", "model_version": "1.0"}}')
+    (folder / "dlr.h").write_text("")
+    library = installed_runtime()
+    assert library is not None
+    shutil.copy(library, folder / "libdlr.so")
+    return folder
+
+
 def dda(
     folder: Path, make: Callable[[Path], Path] = model_folder, stages: tuple[str, ...] = (STAGE,), **top: Any
 ) -> Path:
@@ -90,8 +101,9 @@ def neo_package(folder: Path) -> Path:
         pytest.param(lambda folder: dda(folder, neo), marks=needs_dlr),
         pytest.param(neo_package, marks=needs_dlr),
         pytest.param(neo, marks=needs_dlr),
+        pytest.param(edge_package, marks=needs_dlr),
     ],
-    ids=["dda", "dda-onnx", "dda-gpu", "dda-neo", "package-neo", "neo"],
+    ids=["dda", "dda-onnx", "dda-gpu", "dda-neo", "package-neo", "neo", "edge-manager"],
 )
 def test_it_is_loaded_and_predicts(agent: tuple[AgentClient, Path], place: Path, make: Callable[[Path], Path]) -> None:
     client, _ = agent
