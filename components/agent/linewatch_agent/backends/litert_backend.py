@@ -1,7 +1,6 @@
 """TensorFlow Lite by its runtime LiteRT. An extra, not part of the artefact; the only importer of ai_edge_litert."""
 
 import os
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from linewatch_agent.backends.specs import first_line, spec_for_wire
 from linewatch_agent.errors import BadRequestError, NothingThereError, NotLoadableError
 from linewatch_agent.tensors import DYNAMIC, Tensors, TensorSpec
+from linewatch_agent.turns import FairLock
 
 
 class LiteRtBackend:
@@ -49,7 +49,7 @@ class LiteRtNet:
         self._given = [detail["index"] for detail in answered]
         self._shapes = [tuple(detail["shape"]) for detail in given]
         self._interpreter = interpreter
-        self._lock = threading.Lock()
+        self._lock = FairLock()
 
     def predict(self, inputs: Tensors) -> Tensors:
         """See Net."""

@@ -11,6 +11,7 @@ import openvino
 from linewatch_agent.backends.specs import first_line, spec_for_wire
 from linewatch_agent.errors import BadRequestError, NothingThereError, NotLoadableError
 from linewatch_agent.tensors import DYNAMIC, Tensors, TensorSpec
+from linewatch_agent.turns import FairLock
 
 SAVED_MODEL = "saved_model.pb"
 
@@ -72,7 +73,7 @@ class OpenVinoNet:
         self.inputs = _specs(model.inputs, compiled.inputs, "input")
         self.outputs = _specs(model.outputs, compiled.outputs, "output")
         self._request = compiled.create_infer_request()
-        self._lock = threading.Lock()
+        self._lock = FairLock()
 
     def predict(self, inputs: Tensors) -> Tensors:
         """See Net."""

@@ -3,7 +3,6 @@
 import importlib.metadata
 import logging
 import os
-import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from linewatch_agent.backends.specs import spec_for_wire
 from linewatch_agent.errors import BadRequestError, NothingThereError, NotLoadableError, RuntimeEndedError
 from linewatch_agent.neo import RUNTIME, NeoFiles, neo_files
 from linewatch_agent.tensors import Tensors, TensorSpec
+from linewatch_agent.turns import FairLock
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class DlrNet:
         self._name = name
         self._seconds = seconds
         self._process = process
-        self._lock = threading.Lock()
+        self._lock = FairLock()
         weakref.finalize(self, process.close)
 
     @property

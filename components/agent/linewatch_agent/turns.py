@@ -1,0 +1,40 @@
+"""Taking turns."""
+
+import threading
+from collections import deque
+
+
+class FairLock:
+    """A lock that is had in the order in which it was asked for, as a context manager.
+
+    threading.Lock goes to whoever asks at the right moment, so that of many clients some wait for several turns.
+    """
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._held = False
+        self._waiting: deque[threading.Lock] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for their turn."""
+        with self._guard:
+            return len(self._waiting)
+
+    def __enter__(self) -> None:
+        with self._guard:
+            if not self._held:
+                self._held = True
+                return
+            turn = threading.Lock()
+            turn.acquire()
+            self._waiting.append(turn)
+        # As long as those before it take; each of them has the lock for one prediction.
+        turn.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        with self._guard:
+            if self._waiting:
+                self._waiting.popleft().release()  # handed over: nobody comes in between
+            else:
+                self._held = False
