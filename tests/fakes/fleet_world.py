@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.fakes.greengrassv2.backend import Backend
+from tests.fakes.greengrassv2.reports import stream_line
 from tests.fakes.greengrassv2.server import serving
 from tests.fakes.greengrassv2.state import Bucket, SimulatedClock
 from tests.fakes.objects import Objects, serving_objects
@@ -76,7 +77,7 @@ class World:
             if self._sent.get(thing) != made:
                 self._sent[thing] = made
                 _, data = device.report(now, self.backend.qualities)
-                lines.append(data[:-1] + b',"device":"' + thing.encode() + b'"}\n')
+                lines.append(stream_line(thing, data))
         self._held = b"".join(lines)
 
     def _calls(self, _: dict[str, Any]) -> dict[str, Any]:

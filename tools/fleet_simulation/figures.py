@@ -15,6 +15,7 @@ MAX_GROWTH = 2.0
 # Smaller differences (CPU seconds, calls) are the process's start, not the devices.
 _NOISE = 1.0
 _ROLLED_BACK = 4
+LONGEST_LINE = 180
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,10 @@ def _calls(runs: Sequence[Run]) -> str:
     return "\n".join(lines)
 
 
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_LINE else f"{text[:LONGEST_LINE]} …"
+
+
 def called(operation: str, step: Step) -> str:
     """An operation as the caller counts it: service:operation."""
     name = xform_name(operation)
@@ -129,5 +134,5 @@ def called(operation: str, step: Step) -> str:
 def _course(run: Run) -> str:
     lines = [f"| Minute | {run.devices:,} devices |", "|---:|---|"]
     for step in (run.good, run.bad):
-        lines += [f"| {seconds / 60:.1f} | {text} |" for seconds, text in step.lines]
+        lines += [f"| {seconds / 60:.1f} | {_cut(text)} |" for seconds, text in step.lines]
     return "\n".join(lines)

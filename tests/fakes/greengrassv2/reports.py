@@ -1,10 +1,16 @@
 """What the devices' health reports leave in a store: as the IoT rule writes them."""
 
+import base64
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from tests.fakes.greengrassv2.backend import Backend
+
+
+def stream_line(thing: str, data: bytes) -> bytes:
+    """A report as the IoT rule hands it to the delivery stream, and as that writes it."""
+    return b'{"report":"' + base64.b64encode(data) + b'","device":"' + thing.encode() + b'"}\n'
 
 
 def send_reports(backend: Backend, put: Callable[[str, bytes], None]) -> int:

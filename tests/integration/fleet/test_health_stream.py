@@ -11,13 +11,14 @@ from model_build.fleet.configuration import moment_text
 from model_build.fleet.health import gather
 from model_build.fleet.health_stream import StreamReports
 from model_build.fleet.store import FolderStore
+from tests.fakes.greengrassv2.reports import stream_line
 from tests.integration.fleet.conftest import BUCKET
 
 NOW = datetime.now(UTC)
 
 
 def line(thing: str, at: datetime, *, device: str | None = None, passed: int = 0) -> bytes:
-    """As the rule writes it: the report, and the thing of its topic."""
+    """As the rule writes it: the report, and the thing of its topic (`device`)."""
     report = FleetHealth(
         thing=thing,
         station="line1",
@@ -27,8 +28,7 @@ def line(thing: str, at: datetime, *, device: str | None = None, passed: int = 0
         components={},
         outcomes={"pass": passed},
     )
-    fields = msgspec.to_builtins(report) | {"device": device or thing}
-    return msgspec.json.encode(fields) + b"\n"
+    return stream_line(device or thing, msgspec.json.encode(report))
 
 
 def put(s3: Any, name: str, body: bytes, hour: datetime = NOW) -> None:
@@ -62,6 +62,13 @@ def test_a_device_speaks_for_itself_alone(s3: Any, tmp_path: Any) -> None:
     found = gather(stream(s3, Caller()), FolderStore(tmp_path), ["press-001", "press-002"], NOW).reports
     assert found["press-002"].outcomes == {"pass": 9}
     assert "names the thing 'press-002'" in found["press-001"].unreadable
+    forged = b'{"device":"press-001","thing":"press-001","at":"2099-01-01T00:00:00Z"}'
+    put(s3, "b", stream_line("press-003", forged))
+    assert stream(s3, Caller()).read("press-001") is None, "before listing"
+    reports = stream(s3, Caller())
+    assert set(reports.listing()) == {"press-001", "press-002", "press-003"}
+    assert reports.read("press-001") != forged
+    assert reports.read("press-003") == forged
 
 
 def test_a_hostile_line_costs_itself_alone(s3: Any) -> None:
@@ -70,20 +77,30 @@ def test_a_hostile_line_costs_itself_alone(s3: Any) -> None:
         "a",
         b'{"device":\n'
         + b"\xff\xfe\n"
-        + b'{"device": "x", "at": 3}\n'
+        + b'{"device": "x", "report": "not base64"}\n'
+        + stream_line("x", b'{"at": 3}')
+        + stream_line("x", b'"at"')
+        + b'{"device": "x", "at": "2026-11-22T10:00:00Z"}\n'
         + b"y" * 9000
         + b"\n\n"
         + line("press-001", NOW),
     )
     reports = stream(s3, Caller())
     assert list(reports.listing()) == ["press-001"]
-    assert reports.unreadable == 4
+    assert reports.unreadable == 7
 
 
 def test_old_objects_are_no_news(s3: Any) -> None:
     put(s3, "a", line("press-001", NOW))
     assert stream(s3, Caller(), hours=1.0).listing() == {}
     assert list(stream(s3, Caller()).listing()) == ["press-001"]
+
+
+def test_a_clock_that_ran_ahead_once_hides_nothing(s3: Any, tmp_path: Any) -> None:
+    put(s3, "a", line("press-001", NOW + timedelta(days=365), passed=1))
+    put(s3, "b", line("press-001", datetime.now(UTC) + timedelta(minutes=1), passed=2))
+    found = gather(stream(s3, Caller()), FolderStore(tmp_path), ["press-001"], NOW)
+    assert found.reports["press-001"].outcomes == {"pass": 2}
 
 
 def test_an_object_stands_under_the_hour_of_its_first_report(s3: Any) -> None:

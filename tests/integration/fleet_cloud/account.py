@@ -30,7 +30,7 @@ from tests.fakes.botocore_checks import check_request
 from tests.fakes.greengrassv2.backend import Backend
 from tests.fakes.greengrassv2.fleet import Device
 from tests.fakes.greengrassv2.names import group_arn
-from tests.fakes.greengrassv2.reports import send_reports
+from tests.fakes.greengrassv2.reports import send_reports, stream_line
 from tests.fakes.greengrassv2.server import serving
 from tests.fakes.greengrassv2.state import SimulatedClock
 from tests.fakes.state_machines import Execution, StateMachines, TaskFailed
@@ -125,7 +125,7 @@ class Account:
     def report(self) -> None:
         """What the IoT rule and the delivery stream make of each device's newest report."""
         lines = []
-        send_reports(self.backend, lambda thing, data: lines.append(data[:-1] + f',"device":"{thing}"}}\n'.encode()))
+        send_reports(self.backend, lambda thing, data: lines.append(stream_line(thing, data)))
         key = f"health/{self.clock():%Y/%m/%d/%H}/linewatch-health-1"
         s3_backends["123456789012"]["aws"].put_object(FLEET, key, b"".join(lines))
 

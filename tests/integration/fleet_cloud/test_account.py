@@ -17,6 +17,7 @@ from model_build.infrastructure.signing import KmsKey
 from model_build.infrastructure.watch import metric_line, watch
 from model_build.packaging.envelope import approve, sign, verify
 from model_build.packaging.keys import trusting
+from tests.fakes.greengrassv2.reports import stream_line
 from tests.integration.fleet_cloud import moto_shims
 from tests.integration.fleet_cloud.account import FLEET, PACKAGE, client
 
@@ -45,8 +46,8 @@ def test_devices_that_fell_silent_are_counted_even_when_their_reports_are_gone(a
     s3 = client("s3")
     s3.create_bucket(Bucket=FLEET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     now = datetime.now(UTC)
-    lines = "".join(f'{{"device":"plant-a-{n:04}","at":"{now:%Y-%m-%dT%H:%M:%SZ}"}}\n' for n in (1, 2))
-    s3.put_object(Bucket=FLEET, Key=f"health/{now:%Y/%m/%d/%H}/linewatch-health-1", Body=lines.encode())
+    lines = b"".join(stream_line(f"plant-a-{n:04}", f'{{"at":"{now:%Y-%m-%dT%H:%M:%SZ}"}}'.encode()) for n in (1, 2))
+    s3.put_object(Bucket=FLEET, Key=f"health/{now:%Y/%m/%d/%H}/linewatch-health-1", Body=lines)
 
     def counted(later: timedelta) -> dict[str, int]:
         now = datetime.now(UTC) + later

@@ -181,7 +181,7 @@ def test_health_is_written_by_the_stream_alone_and_cannot_become_state() -> None
 def test_the_rule_names_the_device_by_its_topic_and_ends_each_report_with_a_line() -> None:
     resources = template()["Resources"]
     payload = resources["HealthRule"]["Properties"]["TopicRulePayload"]
-    assert payload["Sql"] == "SELECT *, topic(3) AS device FROM 'linewatch/fleet/+/health'"
+    assert payload["Sql"] == "SELECT encode(*, 'base64') AS report, topic(3) AS device FROM 'linewatch/fleet/+/health'"
     assert payload["Actions"][0]["Firehose"]["Separator"] == "\n"
     destination = resources["HealthStream"]["Properties"]["ExtendedS3DestinationConfiguration"]
     assert destination["Prefix"] == HEALTH_PREFIX + "!{timestamp:yyyy/MM/dd/HH}/", "what StreamReports lists"
