@@ -19,6 +19,7 @@ DAYS = 30
 MINUTES = DAYS * 24 * 60
 _STEP = 5 * 1024  # IoT Core and Firehose count in steps of that many bytes
 _GB = 1024**3
+_LINE = 180  # what stands around a report in the stream, with a long thing name
 _HEALTH_KEPT_DAYS = 1  # the template's lifecycle rule; in a versioned bucket one day more
 _STREAM_OBJECTS_A_MINUTE = 1
 
@@ -34,9 +35,9 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Prices(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="schema", tag="linewatch.Prices/1"
 ):
-    """Prices of one day and region; `verified`: somebody compared them with a bill."""
+    """Prices of one day and region; `verified`: somebody compared them with their sources and a bill."""
 
-    read: str
+    written: str
     region: str
     currency: str
     verified: bool
@@ -99,10 +100,11 @@ def _health(use: Use) -> list[tuple[str, str, str, float]]:
     ]
     if not use.stream:
         return [*rows, ("health", "an object a report", "s3_put", float(MINUTES))]
-    standing = use.report_bytes * 60 * 24 * (_HEALTH_KEPT_DAYS + 1) / _GB
+    line = math.ceil(use.report_bytes / 3) * 4 + _LINE  # base64
+    standing = line * 60 * 24 * (_HEALTH_KEPT_DAYS + 1) / _GB
     return [
         *rows,
-        ("health", "delivery stream", "firehose_gb", steps * _STEP / _GB),
+        ("health", "delivery stream", "firehose_gb", MINUTES * math.ceil(line / _STEP) * _STEP / _GB),
         ("health", "its objects, shared by all", "s3_put", _STREAM_OBJECTS_A_MINUTE * MINUTES / use.devices),
         ("health", "storage", "s3_gb_month", standing),
     ]
@@ -137,7 +139,8 @@ def as_table(prices: Prices, use: Use, costs: list[Cost]) -> str:
     trust = "" if prices.verified else ", unverified"
     about = (
         f"{use.devices:,} devices, a report of {use.report_bytes:,} bytes a minute, {use.captures_a_day:g} captures of "
-        f"{use.capture_kb:g} KB a day, kept {use.captures_kept_days:g} days. List prices of {prices.region}, read {prices.read}{trust}."
+        f"{use.capture_kb:g} KB a day, kept {use.captures_kept_days:g} days. "
+        f"List prices of {prices.region}, written down {prices.written}{trust}."
     )
     return about + "\n\n" + "\n".join(lines)
 
@@ -165,5 +168,11 @@ def _show(options: argparse.Namespace) -> None:
     )
     prices = read_prices()
     costs = device_month(prices, use)
-    found = {"read": prices.read, "verified": prices.verified, "use": use, "costs": costs, "totals": totals(costs)}
+    found = {
+        "written": prices.written,
+        "verified": prices.verified,
+        "use": use,
+        "costs": costs,
+        "totals": totals(costs),
+    }
     sys.stdout.write((msgspec.json.encode(found).decode() if options.json else as_table(prices, use, costs)) + "\n")

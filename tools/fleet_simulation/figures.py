@@ -107,7 +107,7 @@ def _costs(runs: Sequence[Run]) -> str:
 def _calls(runs: Sequence[Run]) -> str:
     sizes = " | ".join(f"{run.devices:,}" for run in runs)
     lines = [
-        f"| Calls of the good release | Quota a second | {sizes} | most between two waits | refused, tried again |",
+        f"| Calls of the good release | Quota a second ({setting.QUOTAS_READ}) | {sizes} | most between two waits | refused, tried again |",
         f"|---|---:|{'---:|' * len(runs)}---:|---:|",
     ]
     last = runs[-1].good

@@ -25,7 +25,7 @@ NAMES = (
 def _prices(**usd: float) -> Prices:
     """All cost nothing but those named."""
     prices = {name: Price(usd=usd.get(name, 0.0), per="", source="https://example.com") for name in NAMES}
-    return Prices(read="2026-11-22", region="r", currency="USD", verified=False, note="", prices=prices)
+    return Prices(written="2026-11-22", region="r", currency="USD", verified=False, note="", prices=prices)
 
 
 def _total(use: Use, **usd: float) -> float:
@@ -40,13 +40,17 @@ def test_each_price_is_charged_for_what_a_device_does() -> None:
     assert _total(use, s3_put=1) == pytest.approx(600 + 432), (
         "two an each capture, and a hundredth of the stream's objects"
     )
-    assert _total(use, s3_gb_month=1) == pytest.approx(10 * 32 / 1024 + 1500 * 2880 / 1024**3)
+    assert _total(use, s3_gb_month=1) == pytest.approx(10 * 32 / 1024 + 2180 * 2880 / 1024**3)
 
 
 def test_a_report_over_five_kilobytes_counts_twice() -> None:
     assert _total(Use(report_bytes=5 * 1024 + 1), iot_message=1) == 2 * _total(
         Use(report_bytes=5 * 1024), iot_message=1
     )
+
+
+def test_a_report_near_its_limit_is_over_a_step_in_the_stream() -> None:
+    assert _total(Use(report_bytes=4096), firehose_gb=1) == 2 * _total(Use(report_bytes=3600), firehose_gb=1)
 
 
 def test_the_stream_is_why_health_is_cheap() -> None:
@@ -59,7 +63,7 @@ def test_the_price_file_names_a_source_and_a_day_for_each() -> None:
     prices = read_prices()
     assert set(prices.prices) == set(NAMES)
     assert all(price.source.startswith("https://aws.amazon.com/") for price in prices.prices.values())
-    assert (prices.read[:2], prices.verified) == ("20", False)
+    assert (prices.written[:2], prices.verified) == ("20", False)
 
 
 def test_what_cannot_be_is_refused() -> None:
