@@ -213,6 +213,17 @@ def test_a_refusal_is_one_line_and_the_next_request_works(
     assert client.predict(name, {"picture": PICTURE})["score"].item() == pytest.approx(0.2)
 
 
+@pytest.mark.parametrize("name", ["\udcff.onnx", "two\nlines.onnx", "\udcff", "\udcff.so"], ids=ascii)
+def test_names_of_files_that_are_no_text_are_refused_in_one_line(
+    agent: tuple[AgentClient, Path], place: Path, name: str
+) -> None:
+    client, _ = agent
+    shutil.copy(MODELS / "neo" / "score" / "compiled.so", place / name)
+    with pytest.raises(AgentRefusedError, match=r"^[ -~]+$") as refused:
+        client.load("wrong", place)
+    assert refused.value.code == "FAILED_PRECONDITION"
+
+
 def test_where_signatures_are_due_a_dda_package_is_none(tmp_path: Path) -> None:
     with pytest.raises(NotLoadableError, match="not signed, and RequireSignature is on"):
         find_model(dda(tmp_path / "model"), Trust(required=True))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 import grpc
+from linewatch_common.logs import capped
 
 from linewatch_agent.errors import RequestError
 from linewatch_agent.refusals import RefusalLog
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 
 # Under this key a failed call's trailing metadata names its log line.
 REQUEST_KEY = "linewatch-request"
+# Status messages travel in a header, which clients bound to 8 KB.
+_MESSAGE_CHARACTERS = 2000
 _numbers = itertools.count(1)
 Rpc = TypeVar("Rpc", bound=Callable[..., Any])
 
@@ -34,7 +37,8 @@ def answered(rpc: Rpc) -> Rpc:
         try:
             return rpc(self, request, context)
         except Exception as error:
-            status, message, number = status_of(error), str(error), next(_numbers)
+            # One line of text: names of files in it may be neither.
+            status, message, number = status_of(error), capped(str(error), _MESSAGE_CHARACTERS), next(_numbers)
             if status is grpc.StatusCode.INTERNAL and not isinstance(error, RequestError):
                 log.exception("request %d: %s: internal error", number, rpc.__name__)
                 message = f"internal error in {rpc.__name__} ({type(error).__name__}); see request {number} in the agent's log"

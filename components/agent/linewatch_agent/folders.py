@@ -113,6 +113,8 @@ def _bare(folder: Path) -> ModelSource:
             f"{folder}: no model in it; want a linewatch package (manifest.json), one .onnx, one .xml with its .bin, one .tflite, "
             f"one SavedModel ({_SAVED_MODEL}), or the files of one Neo job; found {_listed(names) or 'nothing'}"
         )
+    if not artefacts[0].isprintable():
+        raise NotLoadableError(f"{folder}: {artefacts[0]!a} is no plain text, which runtimes do not take; rename it")
     found, files = _format_of(folder, names, artefacts[0])
     return ModelSource(folder / artefacts[0], found, sum((folder / name).stat().st_size for name in files))
 

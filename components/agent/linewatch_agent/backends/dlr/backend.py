@@ -62,6 +62,7 @@ class DlrBackend:
         process = DlrProcess(self._threads)
         try:
             process.start()
+            log.info("%s: DLR runs it in process %d", path, process.pid)
             answer, _ = process.ask(request, (), 0, self._patience.load)
             return DlrNet(path.name, process, _accepted(path, process, answer), self._patience.run)
         except EndedError as error:
@@ -165,8 +166,8 @@ def _read(files: NeoFiles) -> list[str]:
     """What DLR is given; it parts the names at colons."""
     names = [name for name in files.all if name != files.runtime]
     for name in names:
-        if ":" in name:
-            raise NotLoadableError(f"{name!r}: DLR takes no file with a colon in its name; rename it")
+        if ":" in name or not name.isprintable():
+            raise NotLoadableError(f"{name!a}: DLR takes plain names without a colon; rename the file")
     return names
 
 

@@ -1,6 +1,5 @@
 """The agent's end of a process that runs one model with DLR."""
 
-import collections
 import json
 import logging
 import os
@@ -28,7 +27,9 @@ _START = (
 _START_SECONDS = 30.0
 # From the signal that cannot be refused to the end; longer only when the disk holds the process up.
 _END_SECONDS = 5.0
-_LINE_BYTES, _LINES = 2000, 20
+_LINE_BYTES = 2000
+# Of what it prints after an error.
+_STACK = ("Stack trace", "[bt]")
 # What of the agent's environment it gets: no credentials, and nothing that Python reads.
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
 # Before DLR's own words: "[19:58:25] /workspace/src/dlr.cc:321: ", also twice.
@@ -47,7 +48,7 @@ class DlrProcess:
         self._link: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._started, self._ended = threading.Event(), threading.Event()
-        self._words: collections.deque[str] = collections.deque(maxlen=_LINES)
+        self._words = ""
         self._why = ""
 
     @property
@@ -57,24 +58,27 @@ class DlrProcess:
 
     def start(self) -> None:
         """Raises EndedError."""
-        self._link, theirs = socket.socketpair()
+        try:
+            self._link, theirs = socket.socketpair()
+        except OSError as error:
+            raise self._over(f"cannot be started: {error.strerror}") from error
         # The kernel ends the process with the *thread* that started it, so that thread lives as long: it reads what is printed.
         keeper = threading.Thread(target=self._keep, args=(theirs,), name="dlr", daemon=True)
         keeper.start()
         if not self._started.wait(_START_SECONDS) or self._process is None:
-            raise self._over(self._why or f"it did not start within {_START_SECONDS:.0f} s")
+            raise self._over(self._why or f"did not start within {_START_SECONDS:.0f} s")
 
     def ask(
         self, request: Message, body: Sequence[Buffer], most_bytes: int, seconds: float
     ) -> tuple[Message, bytearray]:
         """Its answer, with a body of at most `most_bytes`. Raises EndedError, also for every later request."""
         if self._why or self._link is None:
-            raise EndedError(self._why or "it was not started")
+            raise EndedError(self._why or "was not started")
         try:
             send(self._link, request, body, seconds)
             answer, content = receive(self._link, most_bytes, seconds)
         except TimeIsUpError as error:
-            raise self._over(f"it did not answer within {seconds:g} s and was ended") from error
+            raise self._over(f"did not answer within {seconds:g} s and was ended") from error
         except BrokenError as error:
             raise self._over(self._end_told(str(error))) from error
         return answer, content
@@ -83,8 +87,7 @@ class DlrProcess:
         """The last that it printed before it ended, in one line; waits for its end."""
         self.close()
         self._ended.wait(_END_SECONDS)
-        lines = [_PLACE.sub("", line) for line in self._words if not line.startswith(("Stack trace", "[bt]", "("))]
-        return capped(lines[-1] if lines else "", 300)
+        return capped(_PLACE.sub("", self._words), 300)
 
     def resident_bytes(self) -> int:
         """Its memory that is in RAM; 0 when it is gone."""
@@ -96,7 +99,7 @@ class DlrProcess:
 
     def close(self) -> None:
         """End it, without waiting. It keeps nothing that a kill could spoil."""
-        self._why = self._why or "it was ended"
+        self._why = self._why or "was ended"
         if self._link is not None:
             self._link.close()
         if self._process is not None:
@@ -130,7 +133,7 @@ class DlrProcess:
                     cwd="/",
                 )
         except OSError as error:
-            self._why = f"it cannot be started: {error.strerror}"
+            self._why = f"cannot be started: {error.strerror}"
             return
         finally:
             self._started.set()
@@ -143,7 +146,8 @@ class DlrProcess:
 
     def _heard(self, pid: int, line: str) -> None:
         if line:
-            self._words.append(line)
+            if not line.startswith(_STACK):
+                self._words = line
             log.debug("DLR's process %d: %s", pid, capped(line, 300))
 
     def _environment(self) -> dict[str, str]:
