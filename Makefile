@@ -48,8 +48,8 @@ $(VENV)/.dev: locks/dev.txt pyproject.toml $(VENV)/.uv
 
 setup: $(VENV)/.dev ## make .venv with everything in development mode
 
-demo: $(VENV)/.demo ## run the whole line on this machine (FRAMES=200 stops by itself, SOURCE=DIR, FPS=5, LIKE=classic)
-	@$(PY) -m tools.demo $(if $(FRAMES),--frames $(FRAMES)) $(if $(SOURCE),--source "$(SOURCE)") $(if $(FPS),--fps $(FPS)) --like $(LIKE)
+demo: $(VENV)/.demo ## run the whole line on this machine (FRAMES=200 stops by itself, SOURCE=DIR, FPS=5, LIKE=classic, MODELS=inspector)
+	@$(PY) -m tools.demo $(if $(FRAMES),--frames $(FRAMES)) $(if $(SOURCE),--source "$(SOURCE)") $(if $(FPS),--fps $(FPS)) --like $(LIKE) $(if $(MODELS),--models $(MODELS))
 
 test: $(VENV)/.dev ## run all tests but those of test-model-build
 	@$(PY) -m pytest --junit-xml=build/tests/main.xml

@@ -24,7 +24,8 @@ from model_build.samples.generator import KINDS
 
 PROJECT = Path(__file__).parents[2]
 MODELS = PROJECT / "components" / "models"
-NAMES = ("SurfaceClassifier", "SurfaceSegmenter")
+PAIR = ("SurfaceClassifier", "SurfaceSegmenter")
+NAMES = (*PAIR, "SurfaceInspector")
 MEGABYTE = 1024 * 1024
 
 Tensors = dict[str, NDArray[Any]]
@@ -83,8 +84,9 @@ def test_a_runtime_reproduces_the_golden_outputs(name: str, runtime: str) -> Non
         assert list(differences(case, predict(case.inputs), manifest)) == []
 
 
-def test_the_golden_set_of_the_classifier_has_both_decisions() -> None:
-    manifest = manifest_of("SurfaceClassifier")
+@pytest.mark.parametrize("name", ["SurfaceClassifier", "SurfaceInspector"])
+def test_the_golden_set_of_a_model_with_a_score_has_both_decisions(name: str) -> None:
+    manifest = manifest_of(name)
     scores = [float(case.outputs["score"].flat[0]) for case in read_golden(MODELS / manifest.name, manifest)]
     assert {decision(score, manifest) for score in scores} == {"pass", "fail"}
 
@@ -153,9 +155,13 @@ def parts() -> list[Part]:
         return [_inspected(row) for row in csv.DictReader(file)]
 
 
+def frame_of(part_id: str) -> NDArray[np.uint8]:
+    return np.asarray(cv2.imread(str(PROJECT / "demo" / "parts" / f"{part_id}.jpg"), cv2.IMREAD_GRAYSCALE), np.uint8)
+
+
 def _inspected(row: dict[str, str]) -> Part:
-    frame = np.asarray(cv2.imread(str(PROJECT / "demo" / "parts" / f"{row['part_id']}.jpg"), cv2.IMREAD_GRAYSCALE))
-    classifier, segmenter = (manifest_of(name) for name in NAMES)
+    frame = frame_of(row["part_id"])
+    classifier, segmenter = (manifest_of(name) for name in PAIR)
     seen = prepare(frame, "Mono8", classifier.preparation)
     score = predictor(classifier.name, "openvino")({"picture": seen.tensor})["score"]
     looked = prepare(frame, "Mono8", segmenter.preparation)
@@ -192,6 +198,29 @@ def test_the_segmenter_finds_the_demo_parts_defects_as_its_manifest_says(parts: 
     assert len(rejects) <= allowed(metrics["false_rejects"], len(good)), rejects
     named = [part for part in defective if part.found & part.kinds]
     assert len(named) >= 0.75 * len(defective)
+
+
+def test_the_inspector_judges_the_demo_parts_as_its_manifest_says() -> None:
+    manifest = manifest_of("SurfaceInspector")
+    predict, thresholds = predictor(manifest.name, "openvino"), manifest.thresholds.mask
+    assert thresholds is not None
+    decisions, found = dict[str, list[str]](normal=[], anomalous=[]), dict[str, int](normal=0, anomalous=0)
+    with (PROJECT / "demo" / "parts.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        seen = prepare(frame_of(row["part_id"]), "Mono8", manifest.preparation)
+        said = predict({"image": seen.tensor})
+        decisions[row["label"]].append(decision(float(said["score"].flat[0]), manifest))
+        reading = read_mask(
+            said["mask"], labels=manifest.labels, thresholds=thresholds, transform=seen.transform, limit=32
+        )
+        found[row["label"]] += reading.total > 0
+    good, defective = decisions["normal"], decisions["anomalous"]
+    assert defective.count("pass") <= allowed(manifest.metrics["escapes"], len(defective))
+    assert good.count("fail") <= allowed(manifest.metrics["false_rejects"], len(good))
+    # The line sends a part to review where mask and score disagree.
+    assert found["anomalous"] >= 0.75 * len(defective)
+    assert found["normal"] <= 0.1 * len(good)
 
 
 def allowed(share: float, count: int) -> int:
