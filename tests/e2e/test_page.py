@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from linewatch_common.messages import Alert, Command, CommandResult, ModelRefused, Outcome, decode
-from linewatch_common.messages.alerts import AlertKind, AlertState
+from linewatch_common.messages import Command, CommandResult, ModelRefused, Outcome, decode
+from linewatch_common.messages.alerts import AlertKind
 
 from tests.integration.dashboard.bench import PageBench, defect, mask, page_bench, picture
-from tests.unit.dashboard.messages import AT, agent_beat, frame
+from tests.unit.dashboard.messages import agent_beat, frame
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -202,15 +202,7 @@ def test_a_silent_camera_is_told_at_once(bench: PageBench, screen: Screen) -> No
     bench.inspect(1, jpeg=picture(90), part_id="p")
     screen.wait_for_part("p")
     assert screen.page.evaluate("document.body.dataset.stale") == "no"
-    alert = Alert(
-        station="line1",
-        kind=AlertKind.CAMERA_SILENT,
-        state=AlertState.RAISED,
-        detail="no frame for 60 s",
-        since=AT,
-        at=AT,
-    )
-    bench.say(bench.topics.alerts, alert)
+    bench.raise_alert(AlertKind.CAMERA_SILENT, "no frame for 60 s")
     screen.wait("() => document.body.dataset.stale === 'yes'")
     assert screen.text("stale").startswith("camera silent")
     assert "no frame for 60 s" in screen.text("alerts")
@@ -233,10 +225,7 @@ def test_a_lost_server_is_told_and_the_page_comes_back_with_it(bench: PageBench,
 def test_hostile_words_stay_words(bench: PageBench, screen: Screen) -> None:
     bench.say(bench.topics.status, agent_beat(classifier=(HOSTILE[:40], "1<b>0</b>")))
     bench.say(bench.topics.models, ModelRefused(identifier=HOSTILE[:100], nonce="n", reason=HOSTILE))
-    bench.say(
-        bench.topics.alerts,
-        Alert(station=HOSTILE[:60], kind=AlertKind.DISK_LOW, state=AlertState.RAISED, detail=HOSTILE, since=AT, at=AT),
-    )
+    bench.raise_alert(AlertKind.DISK_LOW, HOSTILE, station=HOSTILE[:60])
     bench.inspect(
         1,
         Outcome.FAIL,

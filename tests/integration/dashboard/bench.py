@@ -9,7 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 from linewatch_common.clock import utc_now
-from linewatch_common.messages import Defect, InspectionStored, Message, Outcome, Verdict, encode
+from linewatch_common.messages import Alert, Defect, InspectionStored, Message, Outcome, Verdict, encode
+from linewatch_common.messages.alerts import ActiveAlert, AlertKind, AlertState
 from linewatch_common.service import Context
 from linewatch_common.store import StoredInspection, inspection_path, write_inspection
 from linewatch_common.topics import Topics
@@ -20,7 +21,7 @@ from linewatch_dashboard.disk import DiskArchive
 from linewatch_inspector.ledger_writer import AddPart, LedgerWriter, SetStoredPath
 
 from tests.fakes.bus import FakeCore
-from tests.unit.dashboard.messages import beat, frame, inspector_beat
+from tests.unit.dashboard.messages import AT, beat, frame, inspector_beat
 
 WAIT_SECONDS = 20.0
 WIDTH, HEIGHT = 64, 48
@@ -68,6 +69,7 @@ class PageBench:
         self.ledger = LedgerWriter(folder / "ledger.db")
         self.ledger.open()
         self._folder = folder
+        self._alerts: list[ActiveAlert] = []
         self._config: dict[str, Any] = {"port": 0} | config
         self.start()
 
@@ -114,9 +116,23 @@ class PageBench:
 
     def beat(self, *, camera: bool = True) -> None:
         """Heartbeats of Inspector, with its places, and of Camera."""
-        self.say(self.topics.status, inspector_beat(str(self._folder / "ledger.db"), str(self.store)))
+        places = str(self._folder / "ledger.db"), str(self.store)
+        self.say(self.topics.status, inspector_beat(*places, alerts=list(self._alerts)))
         if camera:
             self.say(self.topics.status, beat("Camera"))
+
+    def raise_alert(self, kind: AlertKind, detail: str, **changes: Any) -> None:
+        """Inspector raises an alert; its heartbeats name it from then on."""
+        self._alerts.append(ActiveAlert(kind=kind, detail=detail, since=AT))
+        values: dict[str, Any] = {
+            "station": "line1",
+            "kind": kind,
+            "state": AlertState.RAISED,
+            "detail": detail,
+            "since": AT,
+            "at": AT,
+        }
+        self.say(self.topics.alerts, Alert(**(values | changes)))
 
     def inspect(
         self,
