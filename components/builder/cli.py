@@ -11,9 +11,8 @@ from pathlib import Path
 from components.builder.build import Request, build
 from components.builder.configuration import read_site
 from components.builder.errors import BuildError
-from components.builder.models import has_package
 from components.builder.progress import open_progress
-from components.builder.table import ARCHITECTURES, ARTEFACTS, MODEL_PREFIX, OPTIONAL
+from components.builder.table import ARCHITECTURES, ARTEFACTS, MODEL_PREFIX
 
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "aarch64", "arm64": "aarch64"}
 
@@ -61,7 +60,7 @@ def _request(root: Path, options: argparse.Namespace) -> Request:
         root=root,
         out=(options.out or root / "greengrass-build").resolve(),
         cache=(options.cache or root / ".cache" / "build").resolve(),
-        components=tuple(_known(name) for name in options.component or _usual(root)),
+        components=tuple(_known(name) for name in options.component or [a.component for a in ARTEFACTS]),
         architectures=architectures_named(options.architecture),
         python=_python(options.python),
         versions=_pairs(options.version, "--version"),
@@ -71,14 +70,9 @@ def _request(root: Path, options: argparse.Namespace) -> Request:
     )
 
 
-def _usual(root: Path) -> list[str]:
-    """Everything that there is: an optional model without a package is left out."""
-    return [a.component for a in (*ARTEFACTS, *OPTIONAL) if a in ARTEFACTS or has_package(root, a)]
-
-
 def _known(name: str) -> str:
     """A component's name, in full or without com.linewatch."""
-    for artefact in (*ARTEFACTS, *OPTIONAL):
+    for artefact in ARTEFACTS:
         if name in {artefact.component, artefact.component.removeprefix("com.linewatch."), artefact.stem}:
             return artefact.component
     if re.fullmatch(re.escape(MODEL_PREFIX) + r"[A-Za-z0-9](-*[A-Za-z0-9])*", name):

@@ -19,11 +19,6 @@ def package_of(root: Path, artefact: Artefact, given: Path | None) -> Path | Non
     return folder
 
 
-def has_package(root: Path, artefact: Artefact) -> bool:
-    """Whether the repository has a package for this model."""
-    return artefact.model is not None and (root / "components" / "models" / artefact.model / MANIFEST).is_file()
-
-
 def signature_beside(package: Path) -> Path | None:
     """The envelope beside a package (linewatch_common.approval), which the component takes along."""
     path = package.parent / SIGNATURE

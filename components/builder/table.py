@@ -86,9 +86,8 @@ ARTEFACTS = (
     Artefact("com.linewatch.Dashboard", "dashboard", "dashboard", ("linewatch_common", "linewatch_dashboard")),
     model_artefact("SurfaceClassifier"),
     model_artefact("SurfaceSegmenter"),
+    model_artefact("SurfaceInspector"),  # one net for both roles, instead of the two above
 )
-# Built when its package lies under components/models/: one net for both roles, instead of the two above.
-OPTIONAL = (model_artefact("SurfaceInspector"),)
 
 
 def artefact_of(component: str) -> Artefact:

@@ -12,10 +12,10 @@ from linewatch_common.config import default_configuration, read_config
 from linewatch_common.topics import Topics, fleet_health
 
 from components.builder.recipes import built_recipe, load_recipe
-from components.builder.table import ARCHITECTURES, ARTEFACTS, OPTIONAL, Artefact, artefact_of
+from components.builder.table import ARCHITECTURES, ARTEFACTS, Artefact, artefact_of
 from tools.recipes import CONFIG_CLASSES, ROOT, config_class, recipe_path
 
-COMPONENTS = [artefact.component for artefact in (*ARTEFACTS, *OPTIONAL)]
+COMPONENTS = [artefact.component for artefact in ARTEFACTS]
 STATION = "any"
 
 # Who says what, and who listens to what, by the names of linewatch_common.topics.

@@ -8,13 +8,11 @@ from pathlib import Path
 import pytest
 from linewatch_common.errors import InputError, PackageError
 
-from components.builder.cli import main as build_main
 from model_build.__main__ import main
 from model_build.packaging.component import Workshop, build_component
 from model_build.packaging.keys import TrustedKeys, read_trusted
 from tests.unit.agent.support import make_package
 from tests.unit.builder.conftest import root as root  # noqa: PLC0414 - the fixture of the small checkout
-from tests.unit.builder.conftest import write_package
 from tools.recipes import ROOT
 
 NAME = "com.linewatch.model.HousingInspector"
@@ -85,15 +83,3 @@ def test_a_build_that_fails_says_why(signed: Path, workshop: Workshop, tmp_path:
     (workshop.root / "locks/model.txt").unlink()
     with pytest.raises(InputError, match=r"model\.txt: No such file"):
         build_component(signed, tmp_path / "out", workshop)
-
-
-def test_an_optional_model_is_left_out_of_the_bundle_until_its_package_is_there(
-    root: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The small checkout lacks all but one model, so what the build asks for shows in what it misses."""
-    name = "com.linewatch.model.SurfaceInspector"
-    assert build_main(root, ["--architecture", "amd64", "--quiet"]) == 1
-    assert "SurfaceInspector" not in capsys.readouterr().err
-    write_package(root / "components/models/SurfaceInspector", name="SurfaceInspector")
-    build_main(root, ["--architecture", "amd64", "--quiet"])
-    assert (root / f"greengrass-build/recipes/{name}-1.0.0.json").exists()
