@@ -47,6 +47,7 @@ $(CHAIN)/data/splits.json: $(CHAIN)/raw/annotations/test.json
 
 # 288 x 224 pixels.
 $(CHAIN)/run/run.json: $(CHAIN)/data/splits.json
+	@test ! -f $@ || rm -rf $(CHAIN)/run  # finished, but of other data; an unfinished one goes on
 	@$(BUILD_MODEL) train $(CHAIN)/data $(CHAIN)/run --model inspector --seed 7 --epochs 3 --steps 100 --rate 0.004 --pixels 64512 \
 	  --resume
 
