@@ -10,17 +10,17 @@ from linewatch_common.messages.commands import TriggerCapture
 
 from components.builder.configuration import with_site
 from components.builder.recipes import load_recipe
-from components.builder.table import ARTEFACTS
+from tools.line.line import COMPONENTS
 from tools.recipes import ROOT, config_class, recipe_path
 
 PAGE = (ROOT / "docs/device.md").read_text()
 
 
 @pytest.mark.parametrize(("command", "option"), [("greengrass-cli deployment create", "-m"), ("ggl-cli deploy", "-c")])
-def test_the_deploy_command_names_every_component_in_its_version(command: str, option: str) -> None:
+def test_the_deploy_command_names_every_component_of_a_line_in_its_version(command: str, option: str) -> None:
     (line,) = [line for line in PAGE.splitlines() if line.startswith(f"| deploy | `{command}")]
     named = re.findall(rf"{option} (com\.linewatch\.[A-Za-z.]+)=([0-9.]+)", line)
-    expected = [(a.component, load_recipe(recipe_path(a.component))["ComponentVersion"]) for a in ARTEFACTS]
+    expected = [(name, load_recipe(recipe_path(name))["ComponentVersion"]) for name in COMPONENTS]
     assert sorted(named) == sorted(expected)
 
 
