@@ -11,11 +11,14 @@ class FakeCaptures:
         self._models = set(models)
         self.taken: dict[str, Capture] = {}
         self.away = False
+        self.broken = False  # a defect of ours, not an answer
         self.closed = False
 
     def capture(self, endpoint: str, capture: Capture) -> None:
         if self.away:
             raise AgentUnavailableError(f"agent at {endpoint}: away")
+        if self.broken:
+            raise ZeroDivisionError
         if capture.model not in self._models:
             raise InputError(f"{capture.model}: no such model")
         self.taken.setdefault(capture.capture_id, capture)

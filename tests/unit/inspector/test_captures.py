@@ -103,6 +103,15 @@ def test_an_agent_that_is_away_costs_captures_and_nothing_else(line: Line) -> No
     wait_until(lambda: sum(counted(line)) == 12, "all to be counted")
 
 
+def test_a_capture_that_breaks_us_holds_nobody_up(line: Line) -> None:
+    inspector = line.start()
+    line.captures.broken = True
+    line.capture(BAD)
+    wait_until(lambda: inspector.status().counters["captures_dropped"] == 1, "the broken one to be given up")
+    line.captures.broken = False
+    assert taken(line, line.capture(BAD))
+
+
 def test_nothing_is_captured_by_default(tmp_path: Path) -> None:
     line = Line(tmp_path)
     try:

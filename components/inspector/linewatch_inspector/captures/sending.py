@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 
 from linewatch_agent_api.client import AgentClient, Capture
 from linewatch_agent_api.errors import AgentFullError, AlreadyExistsError
+from linewatch_common.captured import Stratum
 from linewatch_common.clock import utc_now
 from linewatch_common.errors import AgentUnavailableError, InputError, LinewatchError, UnavailableError
 from linewatch_common.heartbeats import HeartbeatWatch
@@ -81,7 +82,7 @@ class Capturer:
         self._captures = captures
         self._heartbeats = heartbeats
         self._store = store
-        self._pictures: deque[Ended] = deque()
+        self._pictures: deque[tuple[Ended, Stratum]] = deque()
         self._labels: deque[tuple[LabelVerdict, str]] = deque()
         self._changed = threading.Condition()
         self._stop = threading.Event()
@@ -92,9 +93,9 @@ class Capturer:
 
     def see(self, item: Ended) -> None:
         """A verdict is out; captured when the choice falls on it."""
-        if item.picture is None or self._choice.stratum(item.verdict) is None:
-            return
-        self._queue(self._pictures, item, PICTURES)
+        stratum = None if item.picture is None else self._choice.stratum(item.verdict)
+        if stratum is not None:
+            self._queue(self._pictures, (item, stratum), PICTURES)
 
     def label(self, command: LabelVerdict) -> None:
         """The ledger took a person's word."""
@@ -130,12 +131,7 @@ class Capturer:
             with self._changed:
                 if not self._pictures and not self._labels:
                     self._changed.wait(IDLE_SECONDS)
-            try:
-                done = self._step()
-            except Exception:  # a thread's top: the next capture must go out
-                log.exception("capturing: an internal error")
-                done = False
-            if not done:
+            if not self._step():
                 self._stop.wait(RETRY_SECONDS)
 
     def _step(self) -> bool:
@@ -153,17 +149,18 @@ class Capturer:
             except InputError as error:
                 self.dropped += 1
                 self._say(error)
+            except Exception:  # a thread's top: a capture that breaks us must not hold up the others
+                self.dropped += 1
+                log.exception("capturing: an internal error")
             else:
                 self.taken += 1
             with self._changed:
                 waiting.popleft()
         return True
 
-    def _send_picture(self, item: Ended) -> None:
-        stratum = self._choice.stratum(item.verdict)
-        if stratum is not None:
-            endpoint, _ = self._agent()
-            self._captures.capture(endpoint, of_inspection(item, stratum, self._choice.percent))
+    def _send_picture(self, chosen: tuple[Ended, Stratum]) -> None:
+        endpoint, _ = self._agent()
+        self._captures.capture(endpoint, of_inspection(*chosen, self._choice.percent))
 
     def _send_label(self, labelled: tuple[LabelVerdict, str]) -> None:
         command, at = labelled
