@@ -92,7 +92,7 @@ class Weighted(tf.Module):  # type: ignore[misc]  # TensorFlow has no types here
         super().__init__()
         self.weights = tf.Variable([[1.0, -1.0], [0.5, 2.0], [0.0, 3.0]])
 
-    @tf.function(input_signature=[tf.TensorSpec((None, 4, 4, 3), tf.float32, name="image")])  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=[tf.TensorSpec((None, 4, 4, 3), tf.float32, name="image")])  # type: ignore[untyped-decorator]  # nor has its decorator
     def __call__(self, image: Any) -> Any:
         return {
             "score": tf.matmul(tf.reduce_mean(image, (1, 2)), self.weights),
