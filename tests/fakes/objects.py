@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from xml.sax.saxutils import escape
+
+from tests.fakes.loopback import LoopbackServer, QuietHandler
 
 PAGE = 1000
 CONTROL = "/_control"
@@ -76,35 +77,23 @@ class Objects:
         return rows[:PAGE], len(rows) > PAGE
 
 
-class ObjectServer(ThreadingHTTPServer):
+class ObjectServer(LoopbackServer):
     """On a free port of 127.0.0.1. `control` answers JSON commands to CONTROL."""
-
-    daemon_threads = True
-    request_queue_size = 128
 
     def __init__(self, objects: Objects, control: Control) -> None:
         self.objects = objects
         self.control = control
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        super().__init__(_Handler)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(QuietHandler):
     server: ObjectServer
-    disable_nagle_algorithm = True
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Quiet."""
-
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - the base class calls it so
         command = json.loads(self._body())
         self._answer(200, json.dumps(self.server.control(command)).encode(), {"Content-Type": "application/json"})
 
-    def do_PUT(self) -> None:
+    def do_PUT(self) -> None:  # noqa: N802 - the base class calls it so
         body = self._body()
         if self.headers.get("Content-Encoding", "") == "aws-chunked":
             self._error(501, "NotImplemented")
@@ -120,7 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(200, b"", {"ETag": made.tag})
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the base class calls it so
         path, query = self._path()
         if query.get("list-type") == ["2"]:
             self.server.objects.count("ListObjectsV2")

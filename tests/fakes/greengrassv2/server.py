@@ -6,39 +6,26 @@ import re
 import threading
 import urllib.parse
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 from tests.fakes.greengrassv2.backend import Backend
 from tests.fakes.greengrassv2.control import control
 from tests.fakes.greengrassv2.wire import RefusedError, Request, Wire
+from tests.fakes.loopback import LoopbackServer, QuietHandler
 
 _SIGNED = re.compile(r"AWS4-HMAC-SHA256 Credential=[^/,]+/\d{8}/[a-z0-9-]+/(greengrass|iot|execute-api)/aws4_request,")
 
 
-class Server(ThreadingHTTPServer):
+class Server(LoopbackServer):
     """On 127.0.0.1; port 0 takes a free one."""
-
-    daemon_threads = True
-    request_queue_size = 128
 
     def __init__(self, backend: Backend, port: int = 0) -> None:
         self.backend = backend
         self.wire = Wire.load()
-        super().__init__(("127.0.0.1", port), _Handler)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        super().__init__(_Handler, port)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(QuietHandler):
     server: Server
-    disable_nagle_algorithm = True
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Quiet."""
 
     def _serve(self) -> None:
         target = urllib.parse.urlsplit(self.path)
