@@ -17,8 +17,8 @@ _DEFAULT = Path("../shared/data/kolektorsdd")
 _TEXT = """Train, compile and judge our net with three seeds, and the reference's pair beside it.
 
 Writes docs/quality.md and docs/quality.json. Every step is kept below --cache under a digest of its code, data and seed: after an
-interruption the same command goes on where it was, and a step runs again only when something that it depends on has changed.
-An hour and a half on 2 quiet cores.
+interruption the same command goes on where it was, and a step runs again only when something that it depends on has changed. The
+page is written when our seeds are done and again with the pair. An hour and a half on 2 quiet cores.
 
   make quality
   make quality DATASET=pictures/brackets
@@ -68,8 +68,11 @@ def _run(options: argparse.Namespace, root: Path) -> None:
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", source.resolve().name)
     cache = Cache((options.cache / name).resolve(), root, lambda line: tqdm.write(line, file=sys.stderr))
     chain = Chain(cache, root, Pythons(options.python, options.python_tensorflow))
-    found = Study(chain, Wanted(tuple(options.seeds), not options.without_pair, tuple(options.few_defects))).of(source)
-    write(options.docs, name, found)
+    study = Study(chain, Wanted(tuple(options.seeds), not options.without_pair, tuple(options.few_defects)))
+    for found in study.of(
+        source
+    ):  # written whenever there is more: what is measured is not lost with what takes longer
+        write(options.docs, name, found)
     print(f"{options.docs / 'quality.md'}: {name}, image AP {found['ours'].image_ap_mean:.4f}")
 
 

@@ -10,6 +10,9 @@ from msgspec.structs import replace
 _STEPS = (24, 80)  # batches an epoch, at least and at most
 # More defective pictures, more looks in all, but fewer at each: 24 batches an epoch for 35 of them, 80 for 260.
 _STEPS_A_DEFECT, _GROWTH = 2.85, 0.6
+# Small pictures cost little: they buy up to half as many steps again, for no more time than full-sized ones take. Sides that are
+# multiples of the stride leave up to a tenth of the full size unused: that buys nothing.
+_SMALL, _FULL = 1.5, 0.9
 _FEW = 24  # defective pictures; with fewer, drawn defects are added
 _DRAWN = 0.25  # share of the good pictures that then get one
 
@@ -59,9 +62,13 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         except msgspec.ValidationError as error:
             raise InputError(f"the plan: {error}") from error
 
-    def for_data(self, defective: int) -> "Plan":
-        """With what the data decides filled in: more defects take longer to learn, few or none are helped by drawn ones."""
+    def for_data(self, defective: int, pixels: int) -> "Plan":
+        """With what the data decides filled in: more defects take longer to learn, few or none are helped by drawn ones.
+
+        `pixels`: of the input that these pictures get, at most `self.pixels`.
+        """
         defective = defective if self.defects is None else min(defective, self.defects)
-        steps = self.steps or min(_STEPS[1], max(_STEPS[0], round(_STEPS_A_DEFECT * defective**_GROWTH)))
+        wanted = min(_STEPS[1], max(_STEPS[0], round(_STEPS_A_DEFECT * defective**_GROWTH)))
+        steps = self.steps or int(wanted * min(_SMALL, max(1.0, _FULL * self.pixels / pixels)))
         drawn = self.synthetic if defective >= _FEW else max(self.synthetic, _DRAWN if defective else 0.5)
         return replace(self, steps=steps, synthetic=drawn)

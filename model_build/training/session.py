@@ -79,7 +79,9 @@ class Session:
         sizes = [(entry.width, entry.height) if region is None else (region.width, region.height) for entry in entries]
         preparation = order.net.preparation(sizes, order.plan.pixels)
         self._preparation = msgspec.structs.replace(preparation, region_of_interest=region)
-        self._plan = order.plan.for_data(sum(entry.defective for entry in entries))
+        self._plan = order.plan.for_data(
+            sum(entry.defective for entry in entries), preparation.width * preparation.height
+        )
         self._pictures = Pictures(data, self._preparation)
         self._unused = _unused([entry.id for entry in entries if entry.defective], self._plan.defects, order.seed)
         parts = (order.net.name, order.seed, self._plan, self._preparation, data.digest, splits.checksum)

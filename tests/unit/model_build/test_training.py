@@ -285,13 +285,21 @@ def test_a_full_disk_is_one_line_and_the_checkpoint_before_stands(tmp_path: Path
 
 
 def test_few_defects_are_helped_by_drawn_ones() -> None:
-    assert Plan().for_data(35) == msgspec.structs.replace(Plan(), steps=24)
-    assert Plan().for_data(0).synthetic == 0.5
-    assert Plan().for_data(5).synthetic == 0.25
-    assert Plan().for_data(5000).steps == 80
-    assert Plan(defects=5).for_data(5000) == Plan(defects=5).for_data(5)
+    full = 256 * 640
+    assert Plan().for_data(35, full) == msgspec.structs.replace(Plan(), steps=24)
+    assert Plan().for_data(0, full).synthetic == 0.5
+    assert Plan().for_data(5, full).synthetic == 0.25
+    assert Plan().for_data(5000, full).steps == 80
+    assert Plan(defects=5).for_data(5000, full) == Plan(defects=5).for_data(5, full)
     with pytest.raises(InputError, match="the plan"):
         msgspec.structs.replace(Plan(), rate=-1.0).checked()
+
+
+def test_small_pictures_buy_more_steps_for_no_more_time() -> None:
+    full, small, tiny = (Plan().for_data(300, pixels) for pixels in (256 * 640, 352 * 352, 64 * 64))
+    assert full.steps < small.steps < tiny.steps == 120
+    assert small.steps * 352 * 352 <= full.steps * Plan().pixels
+    assert Plan(steps=7).for_data(300, 64 * 64).steps == 7
 
 
 def test_an_unfinished_run_is_named(tmp_path: Path) -> None:
