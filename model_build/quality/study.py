@@ -55,7 +55,7 @@ class Study:
         """
         data = self._chain.data(source)
         ours = [self._one(data, OURS, seed) for seed in self._wanted.seeds]
-        found = {
+        found: dict[str, Any] = {
             "written_at": utc_now(),
             "data": _about(data, ours[0].run.preparation),
             "ours": _net(ours, latency := self._latency(ours, {})),

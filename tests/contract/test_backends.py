@@ -1,5 +1,6 @@
 """What every runtime of the agent must do, on the same tiny models."""
 
+import math
 import shutil
 import sys
 import threading
@@ -74,6 +75,19 @@ def test_an_output_keeps_its_name_when_the_runtime_fuses_nodes(backend: Backend)
     net = _loaded(backend, "fused")
     assert net.outputs == (TensorSpec("mask", np.dtype("float32"), (1, 1, 4, 4)),)
     assert net.predict({"cells": np.zeros((1, 4, 2, 2), np.float32)})["mask"].max() == pytest.approx(0.5)
+
+
+def test_inputs_may_be_read_only_and_lie_at_any_address(backend: Backend) -> None:
+    net = _loaded(backend, "fused") if backend.name != "litert" else _loaded(backend, "score")
+    spec = net.inputs[0]
+    values = (np.arange(math.prod(spec.shape)) % 7).astype(spec.dtype).reshape(spec.shape)
+    room = bytearray(values.nbytes + 1)
+    room[1:] = values.tobytes()
+    ways = {"read-only": np.frombuffer(values.tobytes(), spec.dtype), "odd": np.frombuffer(room, spec.dtype, offset=1)}
+    wanted = net.predict({spec.name: values})
+    for way, array in ways.items():
+        for name, output in net.predict({spec.name: array.reshape(spec.shape)}).items():
+            assert np.array_equal(output, wanted[name]), way
 
 
 def test_dynamic_sides_are_minus_one(backend: Backend) -> None:

@@ -11,7 +11,7 @@ from linewatch_agent.errors import UnknownModelError
 from linewatch_agent.metrics import Metrics
 from linewatch_agent.registry import Entry, ModelRegistry
 from linewatch_agent.roots import ModelRoots
-from linewatch_agent.tensors import SentTensor, Tensors, TensorSpec, match_inputs
+from linewatch_agent.tensors import SentTensor, Tensors, TensorSpec, matched_inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,11 @@ class DataPlane:
 
     def _timed(self, name: str, net: Net, sent: Sequence[SentTensor]) -> Tensors:
         start = time.perf_counter()
-        inputs = match_inputs(sent, net.inputs)
-        ready = time.perf_counter()
-        outputs = net.predict(inputs)
-        self._metrics.predicted(name, ready - start, time.perf_counter() - ready)
+        with matched_inputs(sent, net.inputs) as inputs:
+            ready = time.perf_counter()
+            outputs = net.predict(inputs)
+            done = time.perf_counter()
+        self._metrics.predicted(name, ready - start, done - ready)
         return outputs
 
     def load(self, name: str, url: str) -> Entry:

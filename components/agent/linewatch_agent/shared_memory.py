@@ -4,6 +4,8 @@ import ctypes
 import errno
 import functools
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from linewatch_agent.errors import BadRequestError
@@ -27,10 +29,12 @@ class Segment:
     offset: int = 0
     size: int = 0
 
-    def read(self, expected: int) -> bytes:
-        """A copy of the `expected` bytes: the client may change or remove the segment at any time.
+    @contextmanager
+    def attached(self, expected: int) -> Iterator[memoryview]:
+        """The `expected` bytes where they lie, for as long as the block lasts; nothing may look there afterwards.
 
-        Raises BadRequestError when the segment is gone, not readable for us, too short, or was sent with another size.
+        The client may change them meanwhile. It may remove the segment, too: that is gone only when nobody is attached any more, and it
+        cannot shrink. Raises BadRequestError when the segment is gone, not readable for us, too short, or was sent with another size.
         """
         if self.size not in (0, expected):
             raise BadRequestError(f"{self}: size {self.size} was sent, {expected} bytes are expected")
@@ -42,9 +46,14 @@ class Segment:
                     f"{self}: it holds {held} bytes, {expected} are expected at offset {self.offset}; is the tensor's shape right?"
                 )
             _libc().madvise(ctypes.c_void_p(address), ctypes.c_size_t(self.offset + expected), _MADV_POPULATE_READ)
-            return ctypes.string_at(address + self.offset, expected)
+            yield memoryview((ctypes.c_ubyte * expected).from_address(address + self.offset))
         finally:
             _libc().shmdt(ctypes.c_void_p(address))
+
+    def read(self, expected: int) -> bytes:
+        """A copy of the `expected` bytes, for what outlives the call. Raises as `attached`."""
+        with self.attached(expected) as content:
+            return bytes(content)
 
     def __str__(self) -> str:
         return f"shared memory segment {self.segment_id}"

@@ -181,3 +181,12 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < give_up, "the condition did not come true"
         time.sleep(0.02)
+
+
+def attached(segment_id: int) -> int:
+    """How many processes have it attached."""
+    for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]:
+        fields = line.split()
+        if int(fields[1]) == segment_id:
+            return int(fields[6])
+    return 0

@@ -2,31 +2,21 @@
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from linewatch_agent.errors import BadRequestError
 from linewatch_agent.shared_memory import Segment
 
-from tests.unit.agent.support import set_segment_mode, shared_segment
+from tests.unit.agent.support import attached, set_segment_mode, shared_segment
 
 PAGE = 4096
-
-
-def _attached(segment_id: int) -> int:
-    """How many processes have it attached."""
-    for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]:
-        fields = line.split()
-        if int(fields[1]) == segment_id:
-            return int(fields[6])
-    return 0
 
 
 def test_reads_at_the_offset_and_detaches() -> None:
     with shared_segment(b"0123456789") as segment_id:
         assert Segment(segment_id, offset=2).read(5) == b"23456"
         assert Segment(segment_id, size=10).read(10) == b"0123456789"
-        assert _attached(segment_id) == 0
+        assert attached(segment_id) == 0
 
 
 @pytest.mark.parametrize(
@@ -43,7 +33,7 @@ def test_what_does_not_fit_is_refused_and_detached(offset: int, size: int, expec
     with shared_segment(b"0123456789") as segment_id:
         with pytest.raises(BadRequestError, match=reason):
             Segment(segment_id, offset, size).read(expected)
-        assert _attached(segment_id) == 0
+        assert attached(segment_id) == 0
 
 
 def test_a_segment_that_is_gone_is_refused() -> None:

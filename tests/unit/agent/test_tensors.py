@@ -1,28 +1,56 @@
 """Matching what a client sends with what a model takes."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from linewatch_agent.errors import BadRequestError
-from linewatch_agent.tensors import SentTensor, TensorSpec, match_inputs, zeros
+from linewatch_agent.shared_memory import Segment
+from linewatch_agent.tensors import SentTensor, TensorSpec, matched_inputs, zeros
+
+from tests.unit.agent.support import attached, shared_segment
 
 FLOAT, BYTE = np.dtype("float32"), np.dtype("uint8")
 PICTURE = TensorSpec("picture", BYTE, (1, 2, 2, 3))
 BATCH = TensorSpec("batch", FLOAT, (-1, 2))
+PAIR = TensorSpec("pair", FLOAT, (1, 2))
+NAN = bytes(4) + b"\0\0\xc0\x7f"
+
+
+def _look(sent: Sequence[SentTensor], specs: Sequence[TensorSpec]) -> None:
+    with matched_inputs(sent, specs):
+        pass
 
 
 def test_by_name_in_any_order_without_copying() -> None:
     data = bytes(range(12))
-    arrays = match_inputs(
-        [SentTensor(bytes(16), "batch", FLOAT, (2, 2)), SentTensor(data, "picture", BYTE, (1, 2, 2, 3))],
-        [PICTURE, BATCH],
-    )
-    assert arrays["picture"].base is not None
-    assert arrays["picture"].tobytes() == data
-    assert arrays["batch"].shape == (2, 2)
+    sent = [SentTensor(bytes(16), "batch", FLOAT, (2, 2)), SentTensor(data, "picture", BYTE, (1, 2, 2, 3))]
+    with matched_inputs(sent, [PICTURE, BATCH]) as arrays:
+        assert arrays["picture"].base is not None
+        assert arrays["picture"].tobytes() == data
+        assert arrays["batch"].shape == (2, 2)
 
 
 def test_without_names_by_place() -> None:
-    assert match_inputs([SentTensor(bytes(12))], [PICTURE])["picture"].shape == (1, 2, 2, 3)
+    with matched_inputs([SentTensor(bytes(12))], [PICTURE]) as arrays:
+        assert arrays["picture"].shape == (1, 2, 2, 3)
+
+
+def test_a_segment_is_attached_while_it_is_used_and_not_copied() -> None:
+    with shared_segment(b"x" + bytes(range(12))) as segment_id:
+        sent = [SentTensor(Segment(segment_id, offset=1))]
+        with matched_inputs(sent, [PICTURE]) as arrays:
+            assert attached(segment_id) == 1
+            assert arrays["picture"].tobytes() == bytes(range(12))
+        assert attached(segment_id) == 0
+        with pytest.raises(ZeroDivisionError), matched_inputs(sent, [PICTURE]):
+            _ = 1 / 0
+        with pytest.raises(BadRequestError, match="holds NaN"):
+            _look(
+                [SentTensor(Segment(segment_id, 0, 8), "batch", FLOAT, (1, 2)), SentTensor(NAN, shape=(1, 2))],
+                [BATCH, PAIR],
+            )
+        assert attached(segment_id) == 0
 
 
 @pytest.mark.parametrize(
@@ -40,13 +68,13 @@ def test_without_names_by_place() -> None:
 )
 def test_what_does_not_fit_is_refused(sent: SentTensor, spec: TensorSpec, reason: str) -> None:
     with pytest.raises(BadRequestError, match=reason):
-        match_inputs([sent], [spec])
+        _look([sent], [spec])
 
 
 def test_an_input_given_twice_is_refused() -> None:
     twice = [SentTensor(bytes(12), "picture", BYTE, (1, 2, 2, 3))] * 2
     with pytest.raises(BadRequestError, match="given twice"):
-        match_inputs(twice, [PICTURE, BATCH])
+        _look(twice, [PICTURE, BATCH])
 
 
 def test_zeros_need_known_sides() -> None:

@@ -10,7 +10,7 @@ import openvino
 
 from linewatch_agent.backends.specs import first_line, spec_for_wire
 from linewatch_agent.errors import BadRequestError, NothingThereError, NotLoadableError
-from linewatch_agent.tensors import DYNAMIC, Tensors, TensorSpec
+from linewatch_agent.tensors import DYNAMIC, Array, Tensors, TensorSpec
 from linewatch_agent.turns import FairLock
 
 SAVED_MODEL = "saved_model.pb"
@@ -73,18 +73,31 @@ class OpenVinoNet:
         self.inputs = _specs(model.inputs, compiled.inputs, "input")
         self.outputs = _specs(model.outputs, compiled.outputs, "output")
         self._request = compiled.create_infer_request()
+        self._kept: dict[int, Array] = {}
         self._lock = FairLock()
 
     def predict(self, inputs: Tensors) -> Tensors:
         """See Net."""
-        by_place = {place: inputs[spec.name] for place, spec in enumerate(self.inputs)}
         with self._lock:
+            by_place = {place: self._lent(place, inputs[spec.name]) for place, spec in enumerate(self.inputs)}
             try:
                 results = self._request.infer(by_place, share_inputs=True, share_outputs=True)
             except RuntimeError as error:
                 raise BadRequestError(f"OpenVINO refuses the inputs: {first_line(error)}") from error
             # The next prediction overwrites the request's buffers.
             return {spec.name: np.array(results[place], order="C") for place, spec in enumerate(self.outputs)}
+
+    def _lent(self, place: int, array: Array) -> Array:
+        """The array in a form that OpenVINO uses where it lies. What is read-only, such as bytes, it would copy into new memory each time;
+        what lies at an odd address is not for its kernels.
+        """
+        if array.flags.writeable and array.flags.aligned:
+            return array
+        kept = self._kept.get(place)
+        if kept is None or kept.shape != array.shape:
+            kept = self._kept[place] = np.empty(array.shape, array.dtype)
+        np.copyto(kept, array)
+        return kept
 
 
 def _specs(named: Any, compiled: Any, kind: str) -> tuple[TensorSpec, ...]:
