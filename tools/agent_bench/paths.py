@@ -75,12 +75,6 @@ class BySharedMemory:
         np.copyto(self._content, self._tensor)
         return from_wire(self._predict(self._request, timeout=SECONDS).tensors[0])
 
-    def begin(self) -> Callable[[], Any]:
-        """One prediction that goes on while another is begun; the function returned waits for it."""
-        np.copyto(self._content, self._tensor)
-        running = self._predict.future(self._request, timeout=SECONDS)
-        return lambda: from_wire(running.result().tensors[0])
-
 
 def agent_channel(held: ExitStack, socket: str) -> grpc.Channel:
     """A connection to our agent."""
