@@ -70,6 +70,7 @@ quality-data:
 	@test -d "$(or $(DATASET),../shared/data/kolektorsdd)" || { echo "quality: $(or $(DATASET),../shared/data/kolektorsdd) is no folder; name one with DATASET=DIR" >&2; exit 1; }
 
 # Interrupted, it goes on where it was (build/quality). DATASET=DIR: any folder in a known layout (docs/data.md).
-# FEW="0 5 20" trains ours once more from so few defective pictures each, 15 minutes more apiece.
+# FEW="0 5 20" trains ours once more from so few defective pictures each, 15 minutes more apiece. PAIR=alone trains the pair beside figures of
+# ours that the page has already.
 quality: quality-data $(VENV_TRAIN)/.ready .venv-tensorflow/.installed ## train, compile and judge three seeds and the reference's pair, docs/quality.md (DATASET=DIR; 1.5 hours on 2 cores)
-	@$(PY_TRAIN) -m model_build.quality $(if $(DATASET),--dataset "$(DATASET)") $(if $(FEW),--few-defects $(FEW))
+	@$(PY_TRAIN) -m model_build.quality $(if $(DATASET),--dataset "$(DATASET)") $(if $(FEW),--few-defects $(FEW)) $(if $(filter alone,$(PAIR)),--pair-alone)

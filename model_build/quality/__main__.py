@@ -9,7 +9,7 @@ from linewatch_common.errors import InputError, LinewatchError
 from tqdm import tqdm
 
 from model_build.quality.cache import Cache
-from model_build.quality.page import write
+from model_build.quality.page import known, write
 from model_build.quality.steps import Chain, Pythons
 from model_build.quality.study import Study, Wanted
 
@@ -47,7 +47,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cache", type=Path, default=Path("build/quality"), help="default build/quality")
     parser.add_argument("--docs", type=Path, default=Path("docs"), help="where the page is written (default docs)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of our net (default 0 1 2)")
-    parser.add_argument("--without-pair", action="store_true", help="do not train the reference's pair")
+    pair = parser.add_mutually_exclusive_group()
+    pair.add_argument("--without-pair", action="store_true", help="do not train the reference's pair")
+    pair.add_argument(
+        "--pair-alone",
+        action="store_true",
+        help="train the pair alone, and put it beside what the page says of ours already",
+    )
     parser.add_argument(
         "--few-defects",
         type=int,
@@ -68,6 +74,11 @@ def _run(options: argparse.Namespace, root: Path) -> None:
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", source.resolve().name)
     cache = Cache((options.cache / name).resolve(), root, lambda line: tqdm.write(line, file=sys.stderr))
     chain = Chain(cache, root, Pythons(options.python, options.python_tensorflow))
+    if options.pair_alone:
+        found = Study(chain, Wanted((), pair=True)).pair_beside(source, known(options.docs, name))
+        write(options.docs, name, found)
+        print(f"{options.docs / 'quality.md'}: {name}, the pair beside ours")
+        return
     study = Study(chain, Wanted(tuple(options.seeds), not options.without_pair, tuple(options.few_defects)))
     for found in study.of(
         source

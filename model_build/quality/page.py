@@ -27,14 +27,22 @@ regression gate, no proof for other parts.
 
 def write(folder: Path, name: str, found: dict[str, Any]) -> None:
     """Put one data set's figures into both files, beside those of other sets. Raises InputError, StorageError."""
-    known, entry = _known(folder / DATA), msgspec.to_builtins(found)
-    before = known.get(name, {})
+    others, entry = _known(folder / DATA), msgspec.to_builtins(found)
+    before = others.get(name, {})
     if not entry["few_defects"] and before.get("data") == entry["data"]:
         entry["few_defects"] = before.get("few_defects", {})  # measured apart, and still of this set
-    sets = known | {name: entry}
+    sets = others | {name: entry}
     data = msgspec.json.format(msgspec.json.encode(sets, order="sorted"), indent=1)
     write_atomically(folder / DATA, data + b"\n", mode=0o644)
     write_atomically(folder / PAGE, page(sets).encode(), mode=0o644)
+
+
+def known(folder: Path, name: str) -> dict[str, Any]:
+    """What is written of a data set. Raises InputError where nothing is."""
+    entry = _known(folder / DATA).get(name)
+    if entry is None:
+        raise InputError(f"{folder / DATA}: says nothing of {name} yet")
+    return entry
 
 
 def page(sets: Sets) -> str:

@@ -80,6 +80,15 @@ class Study:
             found["few_defects"] |= {str(number): self._few(data, number)}
             yield found | {"written_at": utc_now()}
 
+    def pair_beside(self, source: Path, known: dict[str, Any]) -> dict[str, Any]:
+        """`known`, the set's entry with ours in it, and the pair trained now. Raises InputError where ours was of other data or splits."""
+        data = self._chain.data(source)
+        now, then = _of_set(data), known["data"]
+        if any(then.get(name) != value for name, value in now.items()):
+            raise InputError(f"{source}: our net's figures are of other pictures or splits; train ours again, too")
+        pair = {name: _net([one], None) for name, one in self._pair(data).items()}
+        return known | {"written_at": utc_now(), "reference_pair": _pair_of(pair), "notes": self._notes}
+
     def _one(self, data: Path, net: str, seed: int) -> _One:
         name = f"{net}-{seed}"
         run = self._chain.run(data, net, seed)
@@ -137,6 +146,10 @@ def _pair_of(nets: dict[str, Net]) -> dict[str, Any]:
 
 
 def _about(data: Path, preparation: Preparation) -> dict[str, Any]:
+    return _of_set(data) | {"input": f"{preparation.width}x{preparation.height}, {preparation.resize}"}
+
+
+def _of_set(data: Path) -> dict[str, Any]:
     opened = PreparedSet.open(data)
     splits = read_splits(data / SPLITS_FILE, opened)
     defective = {name: sum(opened.entry(one).defective for one in ids) for name, ids in splits.splits.items()}
@@ -151,5 +164,4 @@ def _about(data: Path, preparation: Preparation) -> dict[str, Any]:
         "test_defective": defective[TEST],
         "left_out": len(opened.index.left_out) + len(splits.left_out),
         "classes": opened.index.classes,
-        "input": f"{preparation.width}x{preparation.height}, {preparation.resize}",
     }

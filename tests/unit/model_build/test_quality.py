@@ -174,6 +174,13 @@ def test_sets_stand_beside_each_other(tmp_path: Path) -> None:
     assert "## one" in (tmp_path / "quality.md").read_text()
 
 
+def test_the_pair_alone_needs_figures_of_ours_on_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    assert main(["--dataset", str(raw), "--docs", str(tmp_path), "--cache", str(tmp_path / "c"), "--pair-alone"]) == 1
+    assert capsys.readouterr().err.strip() == f"quality: {tmp_path / 'quality.json'}: says nothing of raw yet"
+
+
 def test_a_missing_set_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--dataset", str(tmp_path / "nowhere")]) == 1
     assert capsys.readouterr().err.strip() == f"quality: {tmp_path / 'nowhere'}: is no folder (--dataset)"
