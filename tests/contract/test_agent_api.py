@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -192,6 +193,25 @@ def test_captured_data_lands_on_disk_in_the_originals_lines(client: ForeignClien
     assert event["eventMetadata"]["deviceId"] == "device-1"
     assert event["deviceFleetInputs"][0]["observedContentType"] == "Tensor[UINT8; 1, 4, 4, 3]"
     assert event["deviceFleetAuxiliaryInputs"][0]["observedContentType"] == "jpg"
+
+
+def test_captured_data_goes_by_the_packaging_jobs_name(client: ForeignClient, agent: AgentProcess) -> None:
+    folder = agent.folder / f"packaged-{time.time_ns()}"
+    shutil.copytree(agent.folder / "score", folder)
+    package = {"metadata": {"model_name": "surface", "model_version": "1.0", "compiler": "neo"}}
+    (folder / "sagemaker_edge_manifest").write_text(json.dumps(package))
+    client.call("LoadModel", url=str(folder), name="surface-1-0")
+    capture_id = f"capture-{time.time_ns()}"
+    tensors = [client.tensor("picture", PICTURE, UINT8)]
+    client.call("CaptureData", model_name="surface-1-0", capture_id=capture_id, input_tensors=tensors)
+    wait_until(lambda: client.call("GetCaptureDataStatus", capture_id=capture_id).status == 1)
+    lines = [
+        json.loads(line)["eventMetadata"]
+        for file in (agent.folder / "capture/sme-capture/fleet-1/surface").rglob("*.jsonl")
+        for line in file.read_text().splitlines()
+    ]
+    (event,) = (line for line in lines if line["eventId"] == capture_id)
+    assert (event["modelName"], event["modelVersion"]) == ("surface", "1.0")
 
 
 def test_a_package_keeps_its_own_names(client: ForeignClient, agent: AgentProcess, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from linewatch_common.manifest import MANIFEST_FILE, Manifest, ModelFormat
 
 from linewatch_agent.architecture import refuse_foreign
 from linewatch_agent.dda import is_dda, stage_folder
+from linewatch_agent.edge_package import EdgePackage, packaged_as
 from linewatch_agent.errors import NothingThereError, NotLoadableError
 from linewatch_agent.neo import libraries, neo_files
 from linewatch_agent.trust import Trust
@@ -41,12 +42,16 @@ _BY_MANIFEST: dict[ModelFormat, Format] = {
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """A model file, its format, the bytes to be read, and the manifest when the folder is a verified package."""
+    """A model file, its format, the bytes to be read, and the manifest when the folder is a verified package.
+
+    `packaged`: what SageMaker Edge Manager called a bare model.
+    """
 
     path: Path
     format: Format
     size_bytes: int
     manifest: Manifest | None = None
+    packaged: EdgePackage | None = None
 
 
 def find_model(folder: Path, trust: Trust) -> ModelSource:
@@ -116,7 +121,8 @@ def _bare(folder: Path) -> ModelSource:
     if not artefacts[0].isprintable():
         raise NotLoadableError(f"{folder}: {artefacts[0]!a} is no plain text, which runtimes do not take; rename it")
     found, files = _format_of(folder, names, artefacts[0])
-    return ModelSource(folder / artefacts[0], found, sum((folder / name).stat().st_size for name in files))
+    size = sum((folder / name).stat().st_size for name in files)
+    return ModelSource(folder / artefacts[0], found, size, packaged=packaged_as(folder))
 
 
 def _format_of(folder: Path, names: list[str], artefact: str) -> tuple[Format, list[str]]:
