@@ -105,7 +105,8 @@ def _package(folder: Path, trust: Trust) -> ModelSource:
 
 
 def _bare(folder: Path) -> ModelSource:
-    names = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+    entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    names = [entry.name for entry in entries if entry.is_file()]
     for name in names:
         if name.endswith(".so"):
             refuse_foreign(folder / name)
@@ -116,7 +117,7 @@ def _bare(folder: Path) -> ModelSource:
     if not artefacts:
         raise NotLoadableError(
             f"{folder}: no model in it; want a linewatch package (manifest.json), one .onnx, one .xml with its .bin, one .tflite, "
-            f"one SavedModel ({_SAVED_MODEL}), or the files of one Neo job; found {_listed(names) or 'nothing'}"
+            f"one SavedModel ({_SAVED_MODEL}), or the files of one Neo job; found {_listed([*names, *_folders(entries)]) or 'nothing'}"
         )
     if not artefacts[0].isprintable():
         raise NotLoadableError(f"{folder}: {artefacts[0]!a} is no plain text, which runtimes do not take; rename it")
@@ -140,6 +141,11 @@ def _format_of(folder: Path, names: list[str], artefact: str) -> tuple[Format, l
     if weights not in names:
         raise NotLoadableError(f"{folder}: {artefact} is there, but its weights {weights} are not")
     return found, [artefact, weights]
+
+
+def _folders(entries: list[os.DirEntry[str]]) -> list[str]:
+    """An archive that was unpacked into a folder of its own is one level below."""
+    return [f"{entry.name}/" for entry in entries if entry.is_dir()]
 
 
 def _listed(names: list[str], most: int = 5) -> str:

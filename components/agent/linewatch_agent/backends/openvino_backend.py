@@ -10,7 +10,7 @@ import openvino
 
 from linewatch_agent.backends.specs import first_line, spec_for_wire
 from linewatch_agent.errors import BadRequestError, NothingThereError, NotLoadableError
-from linewatch_agent.tensors import DYNAMIC, Tensors, TensorSpec
+from linewatch_agent.tensors import DYNAMIC, Array, Tensors, TensorSpec
 from linewatch_agent.turns import FairLock
 
 SAVED_MODEL = "saved_model.pb"
@@ -77,7 +77,7 @@ class OpenVinoNet:
 
     def predict(self, inputs: Tensors) -> Tensors:
         """See Net."""
-        by_place = {place: inputs[spec.name] for place, spec in enumerate(self.inputs)}
+        by_place = {place: _taken(inputs[spec.name]) for place, spec in enumerate(self.inputs)}
         with self._lock:
             try:
                 results = self._request.infer(by_place, share_inputs=True, share_outputs=True)
@@ -85,6 +85,11 @@ class OpenVinoNet:
                 raise BadRequestError(f"OpenVINO refuses the inputs: {first_line(error)}") from error
             # The next prediction overwrites the request's buffers.
             return {spec.name: np.array(results[place], order="C") for place, spec in enumerate(self.outputs)}
+
+
+def _taken(array: Array) -> Array:
+    """`array` as OpenVINO takes it: of those that are read-only it copies all but scalars, which it refuses."""
+    return array if array.ndim else array.copy()
 
 
 def _specs(named: Any, compiled: Any, kind: str) -> tuple[TensorSpec, ...]:
