@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -472,6 +473,18 @@ def _quiet(call: Callable[[], Any]) -> Callable[[], bool]:
         return True
 
     return attempt
+
+
+def test_a_verbose_log_has_a_line_for_each_call() -> None:
+    with short_folder() as folder:
+        for verbose, lines in (("True", 2), ("False", 0)):
+            with AgentProcess(folder, {"sagemaker_edge_log_verbose": verbose}) as agent:
+                client = ForeignClient(agent.socket, 3)
+                client.call("ListModels")
+                client.call("ListModels")
+                client.close()
+                said = agent.stop()
+            assert len(re.findall(r"DEBUG .* request \d+: ListModels answered in \d+\.\d ms", said)) == lines
 
 
 def test_the_originals_stop_signal_stores_what_waits() -> None:
