@@ -28,6 +28,7 @@ from linewatch_agent.core import AgentCore
 from linewatch_agent.counters import Counters
 from linewatch_agent.dataplane import DataPlane
 from linewatch_agent.desk import ModelDesk
+from linewatch_agent.extras import admit_extras
 from linewatch_agent.folders import Format
 from linewatch_agent.keys import read_keys
 from linewatch_agent.loading import ModelLoader
@@ -104,6 +105,7 @@ def _backends(config: AgentConfig) -> dict[Format, Backend]:
 def build_component(config: AgentConfig, context: Context) -> AgentComponent:
     """The agent on Greengrass."""
     _set_verbose(config)
+    admit_extras(context.work)
     own = Listener(context.work / "agent.sock")
     listeners = (own, *_legacy_listener(config))
     core = build_core(config, context.thing, context.work, listeners, greengrass_roots(context.work))

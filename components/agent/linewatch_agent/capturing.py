@@ -96,7 +96,7 @@ def _stream(config: AgentConfig) -> Destination:
     except ImportError:
         missing = MissingDestination(
             "CaptureDataDestination: StreamManager needs the extra 'stream-manager', which is not part of the artefact; "
-            "pip install it for the agent's Python"
+            "install it as docs/agent.md says"
         )
         log.error("%s", missing.missing)  # noqa: TRY400 - the line says it all
         return missing
