@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # `python -m tools.x` finds the packages of the checkout without being installed.
 export PYTHONPATH := $(CURDIR):$(CURDIR)/components/common
 
-GROUPS_LOCKED := dev build demo camera agent model inspector dashboard train bench peers model-build functions jobs train-tensorflow sagemaker sagemaker-training
+GROUPS_LOCKED := dev build demo camera agent model inspector dashboard train bench peers tvm model-build functions jobs train-tensorflow sagemaker sagemaker-training
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format build bench soak aws-smoke fleet-simulation lock schemas recipes clean
@@ -72,7 +72,17 @@ build: $(VENV)/.demo ## build every component for both architectures into greeng
 	@$(UV) pip install --quiet --python .venv-$*/bin/python --require-hashes $(if $(filter sagemaker,$*),--compile-bytecode) -r locks/$*.txt
 	@touch $@
 
+# TVM's wheel is for Python 3.10; 3.11 runs it from a folder of its own.
+.venv-tvm/.installed: locks/tvm.txt $(VENV)/.uv
+	@echo "set-up: the compiler of the bench's row of DLR"
+	@python3.11 -m venv .venv-tvm
+	@$(UV) pip install --quiet --python .venv-tvm/bin/python --require-hashes -r locks/tvm.txt
+	@$(UV) pip install --quiet --python .venv-tvm/bin/python --target .venv-tvm/tvm --python-version 3.10 --no-deps --require-hashes \
+	  --constraints locks/tvm.txt "$$(grep -o '^hhb-tvm==[0-9.]*' locks/tvm.txt)"
+	@touch $@
+
 bench: $(VENV)/.dev .venv-bench/.installed .venv-peers/.installed ## measure the line, then the agent beside OpenVINO and other servers
+	@$(MAKE) --no-print-directory .venv-tvm/.installed || echo "bench: without DLR, whose compiler cannot be installed here" >&2
 	@$(PY) -m tools.bench $(KEEP); line=$$?; $(PY) -m tools.agent_bench $(KEEP) && exit $$line
 
 # The short ones first. Each runs whatever became of the others; `python -m tools.<name> --help` says what it does.
@@ -96,7 +106,7 @@ recipes: $(VENV)/.dev ## write the configuration classes' defaults into recipes/
 
 lock: $(VENV)/.dev ## resolve every dependency group again into locks/
 	@for group in $(GROUPS_LOCKED); do echo "lock: $$group"; \
-	  $(UV) pip compile pyproject.toml --group $$group --universal --python-version 3.11 --generate-hashes --upgrade \
+	  $(UV) pip compile pyproject.toml --group $$group --universal --python-version $$(test $$group = tvm && echo 3.10 || echo 3.11) --generate-hashes --upgrade \
 	    --no-emit-index-url --no-annotate --no-header --quiet --output-file locks/$$group.txt || exit 1; done
 
 clean: ## remove what was built, keep the caches

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -192,6 +194,25 @@ def test_captured_data_lands_on_disk_in_the_originals_lines(client: ForeignClien
     assert event["eventMetadata"]["deviceId"] == "device-1"
     assert event["deviceFleetInputs"][0]["observedContentType"] == "Tensor[UINT8; 1, 4, 4, 3]"
     assert event["deviceFleetAuxiliaryInputs"][0]["observedContentType"] == "jpg"
+
+
+def test_captured_data_goes_by_the_packaging_jobs_name(client: ForeignClient, agent: AgentProcess) -> None:
+    folder = agent.folder / f"packaged-{time.time_ns()}"
+    shutil.copytree(agent.folder / "score", folder)
+    package = {"metadata": {"model_name": "surface", "model_version": "1.0", "compiler": "neo"}}
+    (folder / "sagemaker_edge_manifest").write_text(json.dumps(package))
+    client.call("LoadModel", url=str(folder), name="surface-1-0")
+    capture_id = f"capture-{time.time_ns()}"
+    tensors = [client.tensor("picture", PICTURE, UINT8)]
+    client.call("CaptureData", model_name="surface-1-0", capture_id=capture_id, input_tensors=tensors)
+    wait_until(lambda: client.call("GetCaptureDataStatus", capture_id=capture_id).status == 1)
+    lines = [
+        json.loads(line)["eventMetadata"]
+        for file in (agent.folder / "capture/sme-capture/fleet-1/surface").rglob("*.jsonl")
+        for line in file.read_text().splitlines()
+    ]
+    (event,) = (line for line in lines if line["eventId"] == capture_id)
+    assert (event["modelName"], event["modelVersion"]) == ("surface", "1.0")
 
 
 def test_a_package_keeps_its_own_names(client: ForeignClient, agent: AgentProcess, tmp_path: Path) -> None:
@@ -452,6 +473,18 @@ def _quiet(call: Callable[[], Any]) -> Callable[[], bool]:
         return True
 
     return attempt
+
+
+def test_a_verbose_log_has_a_line_for_each_call() -> None:
+    with short_folder() as folder:
+        for verbose, lines in (("True", 2), ("False", 0)):
+            with AgentProcess(folder, {"sagemaker_edge_log_verbose": verbose}) as agent:
+                client = ForeignClient(agent.socket, 3)
+                client.call("ListModels")
+                client.call("ListModels")
+                client.close()
+                said = agent.stop()
+            assert len(re.findall(r"DEBUG .* request \d+: ListModels answered in \d+\.\d ms", said)) == lines
 
 
 def test_the_originals_stop_signal_stores_what_waits() -> None:

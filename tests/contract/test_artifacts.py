@@ -4,16 +4,19 @@ The first run unpacks and compresses all wheels (about a minute); the build's ca
 """
 
 import ast
+import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from linewatch_agent.backends.dlr.backend import installed_runtime
 
 from components.builder.cli import main
 from components.builder.table import ARCHITECTURES, ARTEFACTS, MEGABYTE, Artefact
@@ -197,6 +200,74 @@ def test_whatever_is_packed_can_be_imported(artefact: Artefact, unpacked: Path) 
         unpacked, ["env", f"PYTHONPATH={unpacked / 'lib'}", f"python{PYTHON}", "-S", "-s", "-P", "-B", "-c", program]
     )
     assert done.returncode == 0, done.stderr
+
+
+# `pip install --target FOLDER PACKAGE` on a device: a model's file and what runs it there.
+EXTRAS = {
+    "ai_edge_litert": ("score.tflite", "litert_backend.LiteRtBackend"),
+    "onnxruntime": ("score.onnx", "onnxruntime_backend.OnnxRuntimeBackend"),
+    "dlr": ("neo/score/compiled.so", "dlr.backend.DlrBackend"),
+}
+_BY_EXTRA = """
+import importlib, sys
+from pathlib import Path
+from linewatch_agent.errors import NotLoadableError
+from linewatch_agent.extras import admit_extras
+module, _, name = sys.argv[1].rpartition(".")
+backend = getattr(importlib.import_module("linewatch_agent.backends." + module), name)(1)
+try:
+    backend.load(Path(sys.argv[2]))
+except NotLoadableError as error:
+    assert "extra" in str(error), error
+else:
+    sys.exit("it is there before it was admitted")
+admit_extras(Path(sys.argv[3]))
+import numpy
+picture = numpy.full((1, 4, 4, 3), 51, numpy.uint8)
+print(round(backend.load(Path(sys.argv[2])).predict({"picture": picture})["score"].item(), 3))
+"""
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_an_extra_is_found_beside_the_artefact(built: Path, tmp_path: Path, extra: str) -> None:
+    """A component's process sees nothing of the system's Python; what is in its folder for extras it does."""
+    if importlib.util.find_spec(extra) is None:  # not imported: dlr's Python part calls home
+        pytest.skip(f"the extra {extra} is not installed")
+    agent = next(artefact for artefact in ARTEFACTS if artefact.stem == "agent")
+    with zipfile.ZipFile(zip_of(built, agent, HOST)) as archive:
+        archive.extractall(tmp_path / "unpacked")
+    site = Path(sysconfig.get_path("platlib"))
+    (tmp_path / "work/extras").mkdir(parents=True)
+    for name in (extra, "flatbuffers"):
+        if (site / name).is_dir():
+            shutil.copytree(site / name, tmp_path / "work/extras" / name)
+    if extra == "dlr":  # all that `pip install --upgrade --target` leaves of it
+        library = installed_runtime()
+        assert library is not None
+        shutil.rmtree(tmp_path / "work/extras/dlr")
+        shutil.copytree(library.parent, tmp_path / "work/extras/dlr")
+    model, backend = EXTRAS[extra]
+    done = subprocess.run(
+        [
+            f"python{PYTHON}",
+            "-S",
+            "-s",
+            "-P",
+            "-B",
+            "-c",
+            _BY_EXTRA,
+            backend,
+            ROOT / "tests/data/models" / model,
+            "work",
+        ],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path / "unpacked/lib")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.stdout.strip() == "0.2", done.stderr
 
 
 # What an import alone would not show to be missing.

@@ -113,6 +113,19 @@ def test_read_only_inputs_are_taken(backend: Backend) -> None:
     assert _loaded(backend, "score").predict({"picture": picture})["score"].item() == 0.0
 
 
+def test_a_scalar_is_an_input_as_any_other(backend: Backend) -> None:
+    if backend.name in ("litert", "dlr"):
+        pytest.skip("its form of this model is not among the tests' data")
+    net = _loaded(backend, "gain")
+    assert net.inputs[1] == TensorSpec("gain", np.dtype("float32"), ())
+    inputs: dict[str, Array] = {
+        "a": np.frombuffer(np.array([1, 2], np.float32).tobytes(), np.float32),
+        "gain": np.frombuffer(np.array(3, np.float32).tobytes(), np.float32).reshape(()),
+    }
+    for _ in range(2):
+        assert net.predict(inputs)["scaled"].tolist() == [3, 6]
+
+
 def test_outputs_belong_to_the_caller(backend: Backend) -> None:
     net = _loaded(backend, "mask")
     first = net.predict({"picture": np.full((1, 4, 4, 3), 7, np.uint8)})["mask"]

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -117,6 +118,20 @@ def test_a_crash_in_service_is_that_models_alone(client: tuple[AgentClient, Path
 
 def children() -> list[int]:
     return [int(pid) for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()]
+
+
+def test_its_threads_sleep_soon_after_a_prediction() -> None:
+    net = DlrBackend(2).load(NEO / "net" / "compiled.so")
+    net.predict({"image": np.zeros((1, 16, 16, 3), np.uint8)})
+    before = processor_seconds(net.pid)
+    time.sleep(0.5)
+    # DLR's own threads look for work that long, on half of the cores.
+    assert processor_seconds(net.pid) - before < 0.06
+
+
+def processor_seconds(pid: int) -> float:
+    used = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return sum(map(int, used)) / os.sysconf("SC_CLK_TCK")
 
 
 def test_a_hang_ends_with_its_process() -> None:

@@ -180,6 +180,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
     "saved model with cut variables": (_cut_variables, "OpenVINO cannot load it: "),
     "rubbish as saved model": (_changed(saved_model, saved_model__pb=b"rubbish"), "OpenVINO cannot load it"),
     "empty saved model": (_changed(saved_model, saved_model__pb=b""), "OpenVINO cannot load it"),
+    "a model one level below": (lambda folder: model_folder(folder / "unpacked").parent, "found unpacked/"),
     "dda for torch": (lambda folder: dda(folder, runtime="pytorch"), "wants the runtime 'pytorch'"),
     "dda of two stages": (lambda folder: dda(folder, stages=("one", "two")), "has 2 stages (one, two)"),
     "dda without stages": (lambda folder: dda(folder, stages=()), "its stage has no type that names a folder"),

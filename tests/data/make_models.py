@@ -121,7 +121,21 @@ def fused() -> None:
     )
 
 
+def gain() -> None:
+    """a float32 [2], gain float32 [] -> scaled float32 [2]: an input without dimensions."""
+    save(
+        "gain",
+        [helper.make_node("Mul", ["a", "gain"], ["scaled"])],
+        [
+            helper.make_tensor_value_info("a", TensorProto.FLOAT, [2]),
+            helper.make_tensor_value_info("gain", TensorProto.FLOAT, []),
+        ],
+        [helper.make_tensor_value_info("scaled", TensorProto.FLOAT, [2])],
+        {},
+    )
+
+
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    for make in (score, mask, inspector, pair, truth, fused):
+    for make in (score, mask, inspector, pair, truth, fused, gain):
         make()

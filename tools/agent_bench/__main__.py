@@ -15,6 +15,7 @@ from linewatch_common.errors import LinewatchError
 from tools.agent_bench import figures as f
 from tools.agent_bench import servers, ways
 from tools.agent_bench.measuring import TIMED, interleaved, row
+from tools.agent_bench.neo import ways as neo
 from tools.line.line import ROOT, short_root
 from tools.report import keep, machine, merge, today
 
@@ -77,6 +78,8 @@ def measure(rounds: int, *, peers: bool) -> dict[str, Any]:
         if peers:
             compared |= ways.peers(held, state, MODELS)
         ways.agree(compared)
+        compiled, missing = neo.ways(held, state, STATE / "neo", ways.pictures()[1])
+        compared |= compiled
         rows = {name: row(values) for name, values in interleaved(compared, rounds).items()}
     return {
         "at": today(),
@@ -85,6 +88,7 @@ def measure(rounds: int, *, peers: bool) -> dict[str, Any]:
         "ratios": f.ratios(rows),
         "ratios_of_minima": f.ratios(rows, "min"),
         "rows": rows,
+        "missing": missing,
     }
 
 

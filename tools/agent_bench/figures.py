@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from tools.agent_bench.neo.rows import RATIOS as DLR_RATIOS
+
 R18, UNET = "r18, in process", "unet, in process"
 TWO = "two models a frame"
 BYTES, SHARED = "bytes", "shared memory"
@@ -35,6 +37,7 @@ def ratios(rows: dict[str, dict[str, float]], of: str = "p50") -> dict[str, floa
     for name, peer in (("mlserver_over_ours", MLSERVER), ("litserve_over_ours", LITSERVE)):
         if peer in rows:
             found[name] = rows[peer][of] / ours[BYTES]
+    found |= {name: rows[over][of] / rows[under][of] for name, (over, under) in DLR_RATIOS.items() if over in rows}
     return {name: round(value, 3) for name, value in found.items()}
 
 
@@ -56,6 +59,7 @@ def as_markdown(figures: dict[str, Any]) -> str:
     lines += ["| way | min ms | p50 ms | p99 ms |", "|---|---:|---:|---:|"]
     for name, row in figures["rows"].items():
         lines.append(f"| {name} | {row['min']:.2f} | {row['p50']:.2f} | {row['p99']:.2f} |")
+    lines += [f"| {name}: not measured, {reason} | | | |" for name, reason in figures.get("missing", {}).items()]
     lines += ["", "| ratio | of medians | of minima | promised |", "|---|---:|---:|---:|"]
     for name, value in figures["ratios"].items():
         limit, is_most = LIMITS.get(name, (None, True))

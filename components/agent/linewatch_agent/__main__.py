@@ -28,6 +28,7 @@ from linewatch_agent.core import AgentCore
 from linewatch_agent.counters import Counters
 from linewatch_agent.dataplane import DataPlane
 from linewatch_agent.desk import ModelDesk
+from linewatch_agent.extras import admit_extras
 from linewatch_agent.folders import Format
 from linewatch_agent.keys import read_keys
 from linewatch_agent.loading import ModelLoader
@@ -103,6 +104,8 @@ def _backends(config: AgentConfig) -> dict[Format, Backend]:
 
 def build_component(config: AgentConfig, context: Context) -> AgentComponent:
     """The agent on Greengrass."""
+    _set_verbose(config)
+    admit_extras(context.work)
     own = Listener(context.work / "agent.sock")
     listeners = (own, *_legacy_listener(config))
     core = build_core(config, context.thing, context.work, listeners, greengrass_roots(context.work))
@@ -118,6 +121,12 @@ def build_component(config: AgentConfig, context: Context) -> AgentComponent:
     roles = Roles(core.registry, store, file, settings, core.counters, on_change=context.beat_soon)
     desk = ModelDesk(roles, context.bus, context.topics, core.counters)
     return AgentComponent(core, desk, roles, own.path, Origin(config.device_fleet_name, context.thing))
+
+
+def _set_verbose(config: AgentConfig) -> None:
+    """Our own lines only: what the AWS client says at this level holds its credentials."""
+    if config.sagemaker_edge_log_verbose:
+        logging.getLogger("linewatch_agent").setLevel(logging.DEBUG)
 
 
 def _legacy_listener(config: AgentConfig) -> tuple[Listener, ...]:
@@ -136,8 +145,7 @@ def run_standalone(address: str, config_file: Path) -> int:
     set_up_logging(os.environ.get("LINEWATCH_LOG_LEVEL", "INFO"))
     try:
         original = read_original(config_file)
-        if original.verbose:
-            logging.getLogger().setLevel(logging.DEBUG)
+        _set_verbose(original.config)
         for warning in original.warnings:
             log.warning("%s", warning)
         listener = Listener(socket_of(address), 0o660)

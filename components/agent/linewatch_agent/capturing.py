@@ -51,9 +51,9 @@ def build_captures(config: AgentConfig, device: str, folder: Path, counters: Cou
     shelf = FileShelf(spool_folder) if config.capture_spool else MemoryShelf()
     finished = FinishedCaptures(spool_folder / "finished" if config.capture_spool else None)
     spool = Spool(shelf, spool_settings)
-    if config.capture_data_destination == "Cloud":
+    if config.destination == "Cloud":
         return Captures(spool, finished, CloudDestination(_store(config)), settings, counters)
-    if config.capture_data_destination == "StreamManager":
+    if config.destination == "StreamManager":
         return Captures(spool, finished, _stream(config), settings, counters)
     upload = None
     if config.capture_data_periodic_upload:
@@ -63,8 +63,10 @@ def build_captures(config: AgentConfig, device: str, folder: Path, counters: Cou
 
 
 def prefix_of(folder_prefix: str, device: str) -> str:
-    """The folder THING_NAME stands for the device's own name: one deployment configures a group, and S3 admits each to its own."""
-    return "/".join(device if part == THING_NAME else part for part in folder_prefix.split("/"))
+    """`folder_prefix` without slashes around it. The folder THING_NAME stands for the device's own name: one deployment configures a
+    group, and S3 admits each to its own.
+    """
+    return "/".join(device if part == THING_NAME else part for part in folder_prefix.split("/") if part)
 
 
 def _store(config: AgentConfig) -> ObjectStore:
@@ -94,7 +96,7 @@ def _stream(config: AgentConfig) -> Destination:
     except ImportError:
         missing = MissingDestination(
             "CaptureDataDestination: StreamManager needs the extra 'stream-manager', which is not part of the artefact; "
-            "pip install it for the agent's Python"
+            "install it as docs/agent.md says"
         )
         log.error("%s", missing.missing)  # noqa: TRY400 - the line says it all
         return missing
@@ -106,6 +108,6 @@ def _spool_folder(config: AgentConfig, folder: Path) -> Path:
     """Beside the captured data where a folder for that is given: the work folder may not be one for data."""
     if config.capture_spool_path:
         return Path(config.capture_spool_path)
-    if config.capture_data_destination == "Disk" and config.capture_data_disk_path:
+    if config.destination == "Disk" and config.capture_data_disk_path:
         return Path(config.capture_data_disk_path, ".linewatch-spool")
     return folder / "capture-spool"

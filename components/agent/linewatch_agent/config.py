@@ -11,8 +11,6 @@ from msgspec import Meta
 from linewatch_agent.keys import read_keys
 from linewatch_agent.sockets import check_group, check_length
 
-# Never leaves the folder that it is put below.
-FOLDER_PREFIX_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$"
 NAME_63 = r"^[a-zA-Z0-9](-*_*[a-zA-Z0-9])*$"
 STREAM_PATTERN = r"^[\w ,.-]*$"
 BUCKET_PATTERN = r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$"
@@ -28,6 +26,10 @@ Megabytes = Annotated[int, Meta(ge=1, le=1_048_576)]
 
 class AgentConfig(Config, frozen=True, kw_only=True):
     """Keys that the original's Greengrass component had keep its names and meanings; the rest is ours. docs/agent.md explains each."""
+
+    without_meaning = frozenset(
+        {"LocalDataRootPath", "DbEnable", "DeploymentEnable", "DeploymentPollInterval", "DLRBackendOptions"}
+    )
 
     # Serving.
     unix_socket_name: str = ""
@@ -47,9 +49,9 @@ class AgentConfig(Config, frozen=True, kw_only=True):
     withdrawal_minutes: Annotated[float, Meta(gt=0, le=10_080)] = 30
     # Captured data.
     device_fleet_name: Annotated[str, Meta(pattern=NAME_63, max_length=63)] = "linewatch"
-    capture_data_destination: Literal["Disk", "Cloud", "StreamManager"] = "Disk"
+    capture_data_destination: Literal["", "Disk", "Cloud", "StreamManager"] = ""
     capture_data_disk_path: str = ""
-    folder_prefix: Annotated[str, Meta(pattern=FOLDER_PREFIX_PATTERN, max_length=512)] = "sme-capture"
+    folder_prefix: Annotated[str, Meta(max_length=512)] = "sme-capture"
     capture_data_buffer_size: Annotated[int, Meta(ge=1, le=10_000)] = 30
     capture_data_batch_size: Annotated[int, Meta(ge=1, le=10_000)] = 10
     capture_data_push_period_seconds: Annotated[int, Meta(ge=1, le=86_400)] = 4
@@ -74,11 +76,18 @@ class AgentConfig(Config, frozen=True, kw_only=True):
     certificate_authority_file: str = ""
     certificate_file: str = ""
     private_key_file: str = ""
+    # Logging.
+    sagemaker_edge_log_verbose: bool = False
+
+    @property
+    def destination(self) -> str:
+        """Disk, Cloud or StreamManager; without a word on it S3 where a bucket is named, as the original's component did."""
+        return self.capture_data_destination or ("Cloud" if self.bucket_name else "Disk")
 
     @property
     def sends_captures(self) -> bool:
         """Whether captured data goes to S3, at once or later."""
-        return self.capture_data_destination == "Cloud" or self.capture_data_periodic_upload
+        return self.destination == "Cloud" or self.capture_data_periodic_upload
 
 
 def validate(config: AgentConfig) -> None:
@@ -96,6 +105,7 @@ def validate(config: AgentConfig) -> None:
     ):
         if path and not path.startswith("/"):
             raise ConfigError(f"{key}: {path!r} is not an absolute path")
+    _check_prefix(config.folder_prefix)
     for path in (config.unix_socket_name, config.lookout_socket):
         if path:
             check_length(Path(path))
@@ -106,6 +116,16 @@ def validate(config: AgentConfig) -> None:
     if config.require_signature and not config.trusted_keys:
         raise ConfigError("TrustedKeys: is empty, so RequireSignature would refuse every package")
     _check_sending(config)
+
+
+def _check_prefix(prefix: str) -> None:
+    """Captured data never leaves the folder that the prefix is put below, and is not hidden in it."""
+    parts = [part for part in prefix.split("/") if part]
+    if not parts or any(part.startswith(".") or "\\" in part or not part.isprintable() for part in parts):
+        raise ConfigError(
+            f"FolderPrefix: {prefix[:100]!r} names no folder below another: want printable names with slashes between, none "
+            "that begins with a dot"
+        )
 
 
 def _check_sending(config: AgentConfig) -> None:

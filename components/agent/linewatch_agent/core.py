@@ -1,5 +1,6 @@
 """The agent without the bus: registry, captures and servers, started and stopped together."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from linewatch_agent.captures import Captures
@@ -21,10 +22,13 @@ class AgentCore:
     activity: Activity
 
     def start(self) -> None:
-        """Serve. Raises ConfigError when a socket or port cannot be had."""
-        for server in self.servers:
-            server.start()
-        self.captures.start()
+        """Serve. Raises ConfigError when a socket or port cannot be had; nothing is served then."""
+        with ExitStack() as started:
+            for server in self.servers:
+                server.start()
+                started.callback(server.stop)
+            self.captures.start()
+            started.pop_all()
 
     def stop(self) -> None:
         """End running calls, then store what was captured."""

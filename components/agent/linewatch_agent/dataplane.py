@@ -79,7 +79,7 @@ class DataPlane:
 
     def capture(self, request: CaptureRequest) -> None:
         """Take an inference for storing. Raises UnknownModelError and as Captures.take."""
-        self._captures.take(request, self._registry.get(request.model).model.manifest)
+        self._captures.take(request, self._registry.get(request.model).model.stated)
         self._metrics.captured(request.model)
 
     def capture_status(self, capture_id: str) -> CaptureState:

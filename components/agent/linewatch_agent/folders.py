@@ -14,6 +14,7 @@ from linewatch_common.manifest import MANIFEST_FILE, Manifest, ModelFormat
 
 from linewatch_agent.architecture import refuse_foreign
 from linewatch_agent.dda import is_dda, stage_folder
+from linewatch_agent.edge_package import EdgePackage, packaged_as
 from linewatch_agent.errors import NothingThereError, NotLoadableError
 from linewatch_agent.neo import libraries, neo_files
 from linewatch_agent.trust import Trust
@@ -41,12 +42,16 @@ _BY_MANIFEST: dict[ModelFormat, Format] = {
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """A model file, its format, the bytes to be read, and the manifest when the folder is a verified package."""
+    """A model file, its format, the bytes to be read, and the manifest when the folder is a verified package.
+
+    `packaged`: what SageMaker Edge Manager called a bare model.
+    """
 
     path: Path
     format: Format
     size_bytes: int
     manifest: Manifest | None = None
+    packaged: EdgePackage | None = None
 
 
 def find_model(folder: Path, trust: Trust) -> ModelSource:
@@ -100,7 +105,8 @@ def _package(folder: Path, trust: Trust) -> ModelSource:
 
 
 def _bare(folder: Path) -> ModelSource:
-    names = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+    entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    names = [entry.name for entry in entries if entry.is_file()]
     for name in names:
         if name.endswith(".so"):
             refuse_foreign(folder / name)
@@ -111,12 +117,13 @@ def _bare(folder: Path) -> ModelSource:
     if not artefacts:
         raise NotLoadableError(
             f"{folder}: no model in it; want a linewatch package (manifest.json), one .onnx, one .xml with its .bin, one .tflite, "
-            f"one SavedModel ({_SAVED_MODEL}), or the files of one Neo job; found {_listed(names) or 'nothing'}"
+            f"one SavedModel ({_SAVED_MODEL}), or the files of one Neo job; found {_listed([*names, *_folders(entries)]) or 'nothing'}"
         )
     if not artefacts[0].isprintable():
         raise NotLoadableError(f"{folder}: {artefacts[0]!a} is no plain text, which runtimes do not take; rename it")
     found, files = _format_of(folder, names, artefacts[0])
-    return ModelSource(folder / artefacts[0], found, sum((folder / name).stat().st_size for name in files))
+    size = sum((folder / name).stat().st_size for name in files)
+    return ModelSource(folder / artefacts[0], found, size, packaged=packaged_as(folder))
 
 
 def _format_of(folder: Path, names: list[str], artefact: str) -> tuple[Format, list[str]]:
@@ -134,6 +141,11 @@ def _format_of(folder: Path, names: list[str], artefact: str) -> tuple[Format, l
     if weights not in names:
         raise NotLoadableError(f"{folder}: {artefact} is there, but its weights {weights} are not")
     return found, [artefact, weights]
+
+
+def _folders(entries: list[os.DirEntry[str]]) -> list[str]:
+    """An archive that was unpacked into a folder of its own is one level below."""
+    return [f"{entry.name}/" for entry in entries if entry.is_dir()]
 
 
 def _listed(names: list[str], most: int = 5) -> str:

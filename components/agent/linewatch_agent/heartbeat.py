@@ -98,13 +98,13 @@ def _recency(pair: tuple[Used, Entry]) -> tuple[int, int, str]:
 
 
 def _model(entry: Entry, used: Used, now: str) -> EdgeModel:
-    manifest = entry.model.manifest
+    stated = entry.model.stated
     figures: dict[str, float] = {"Predictions": used.predictions}
     if used.predictions:
         figures["MeanLatencyMs"] = round(used.seconds / used.predictions * 1000, 3)
     return EdgeModel(
-        model_name=entry.name if manifest is None else manifest.name,
-        model_version="" if manifest is None else manifest.version,
+        model_name=entry.name if stated is None else stated.name,
+        model_version="" if stated is None else stated.version,
         latest_sample_time=utc_text(used.sampled_ns) if used.sampled_ns else None,
         latest_inference=utc_text(used.predicted_ns) if used.predicted_ns else None,
         model_metrics=_metrics(entry.name, figures, now),

@@ -9,6 +9,7 @@ from pathlib import Path
 from linewatch_common.manifest import Manifest
 
 from linewatch_agent.backends.port import Backend, Net
+from linewatch_agent.edge_package import EdgePackage
 from linewatch_agent.errors import BadRequestError, NotLoadableError, RuntimeEndedError
 from linewatch_agent.folders import Format, ModelSource, find_model, told_when_gone
 from linewatch_agent.tensors import TensorSpec, zeros
@@ -23,6 +24,12 @@ class LoadedModel:
     net: Net
     memory_bytes: int
     manifest: Manifest | None = None
+    packaged: EdgePackage | None = None
+
+    @property
+    def stated(self) -> Manifest | EdgePackage | None:
+        """Where its own name and version stand, if they do."""
+        return self.manifest or self.packaged
 
 
 class ModelLoader:
@@ -52,7 +59,7 @@ class ModelLoader:
         _refuse_doubles(net)
         _warm_up(net)
         grown = resident_bytes() - before + net.outside_bytes
-        return LoadedModel(url, net, max(grown, source.size_bytes), source.manifest)
+        return LoadedModel(url, net, max(grown, source.size_bytes), source.manifest, source.packaged)
 
 
 def resident_bytes() -> int:

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ OUR_KEYS = {
     "sagemaker_edge_provider_aws_ca_cert_file": "CertificateAuthorityFile",
     "sagemaker_edge_provider_aws_cert_file": "CertificateFile",
     "sagemaker_edge_provider_aws_cert_pk_file": "PrivateKeyFile",
+    "sagemaker_edge_log_verbose": "SagemakerEdgeLogVerbose",
 }
 # Ours alone, admitted in the same file.
 OWN_KEYS = {
@@ -55,13 +57,15 @@ OWN_KEYS = {
     "linewatch_stream_strategy_on_full": "StreamStrategyOnFull",
     "linewatch_kinesis_stream_name": "KinesisStreamName",
 }
+# What the original's file means by saying nothing, where its component means something else.
+_DEFAULTS = {"CaptureDataDestination": "Disk"}
 DEVICE_NAME_KEYS = ("sagemaker_edge_core_device_name", "sagemaker_edge_core_device_uuid")
-VERBOSE_KEY = "sagemaker_edge_log_verbose"
 # The original's keys that have nothing to do here: its registration, signatures of a service that has ended, its own libraries.
 WITHOUT_MEANING = frozenset(
     {
         "sagemaker_edge_core_root_certs_path",
         "sagemaker_edge_core_endpoint_override",
+        "sagemaker_edge_core_config_path",
         "sagemaker_edge_core_core_config_path",
         "sagemaker_edge_provider_provider",
         "sagemaker_edge_provider_provider_path",
@@ -77,11 +81,10 @@ WITHOUT_MEANING = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class OriginalConfig:
-    """What a file says: our configuration, the device's name, verbose logging, and a line for each key that does nothing."""
+    """What a file says: our configuration, the device's name, and a line for each key that does nothing."""
 
     config: AgentConfig
     device: str
-    verbose: bool
     warnings: tuple[str, ...]
 
 
@@ -89,16 +92,17 @@ def read_original(path: Path) -> OriginalConfig:
     """Read the file given by `-c`. Raises ConfigError with one line that names the file, the key and the bound."""
     raw = _read(path)
     translated = OUR_KEYS | OWN_KEYS
-    ours = {translated[key]: value for key, value in raw.items() if key in translated}
+    # Tools that wrote such files left what they did not know empty.
+    given = {translated[key]: value for key, value in raw.items() if key in translated and value not in ("", None)}
     where = str(path)
     try:
-        config, _ = read_config(AgentConfig, ours, where)
+        config, _ = read_config(AgentConfig, _DEFAULTS | given, where)
         validate(config)
     except ConfigError as error:
-        raise ConfigError(_in_their_words(str(error), translated)) from error
+        reason = _in_their_words(str(error).removeprefix(f"{where}: "), translated)
+        raise ConfigError(f"{where}: {reason}") from error
     device = next((str(raw[key]) for key in DEVICE_NAME_KEYS if raw.get(key)), "local")
-    verbose = str(raw.get(VERBOSE_KEY, False)).lower() == "true"
-    return OriginalConfig(config, device[:63], verbose, tuple(_warnings(where, raw)))
+    return OriginalConfig(config, device[:63], tuple(_warnings(where, raw)))
 
 
 def _read(path: Path) -> Mapping[str, Any]:
@@ -119,7 +123,7 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _warnings(where: str, raw: Mapping[str, Any]) -> list[str]:
-    working = {*OUR_KEYS, *OWN_KEYS, *DEVICE_NAME_KEYS, VERBOSE_KEY}
+    working = {*OUR_KEYS, *OWN_KEYS, *DEVICE_NAME_KEYS}
     lines = []
     for key in raw:
         if key in WITHOUT_MEANING:
@@ -132,7 +136,6 @@ def _warnings(where: str, raw: Mapping[str, Any]) -> list[str]:
 
 
 def _in_their_words(message: str, translated: Mapping[str, str]) -> str:
-    """An error about our key, naming the key that stands in the file."""
-    for theirs, ours in translated.items():
-        message = message.replace(f"{ours}:", f"{theirs}:")
-    return message
+    """An error about our keys, naming those of the file."""
+    theirs = {ours: key for key, ours in translated.items()}
+    return re.sub(rf"\b({'|'.join(theirs)})\b", lambda found: theirs[found[1]], message)

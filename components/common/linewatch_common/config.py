@@ -7,7 +7,7 @@ turns the scalars of a YAML recipe into strings, so "5" and "true" are read as 5
 
 import difflib
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -22,6 +22,9 @@ Station = Annotated[str, msgspec.Meta(pattern=STATION_PATTERN)]
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     """Base of every component's configuration."""
+
+    # Keys of a component that this one stands in for: admitted, named in a line, and without effect.
+    without_meaning: ClassVar[frozenset[str]] = frozenset()
 
     station: Station = "line1"
 
@@ -40,7 +43,7 @@ def read_config(config_type: type[C], raw: Mapping[str, Any], where: str) -> tup
     try:
         config = msgspec.convert({key: own[key] for key in own if key in known}, type=config_type, strict=False)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {_readable(str(error))}") from error
+        raise ConfigError(f"{where}: {_readable(str(error), config_type)}") from error
     return config, warnings
 
 
@@ -53,7 +56,8 @@ def default_configuration(config_type: type[msgspec.Struct]) -> dict[str, Any]:
 def _unknown_keys(where: str, config_type: type[msgspec.Struct], raw: Mapping[str, Any]) -> list[str]:
     """A line for each unread key, also of the maps within."""
     fields = {field.encode_name: field.type for field in msgspec.structs.fields(config_type)}
-    lines = [_unknown_key(where, key, list(fields)) for key in raw if key not in fields]
+    without_meaning = config_type.without_meaning if issubclass(config_type, Config) else frozenset()
+    lines = [_unknown_key(where, key, list(fields), without_meaning) for key in raw if key not in fields]
     for key, value in raw.items():
         inner = fields.get(key)
         if isinstance(value, Mapping) and isinstance(inner, type) and issubclass(inner, msgspec.Struct):
@@ -61,13 +65,25 @@ def _unknown_keys(where: str, config_type: type[msgspec.Struct], raw: Mapping[st
     return lines
 
 
-def _unknown_key(where: str, key: str, known: list[str]) -> str:
+def _unknown_key(where: str, key: str, known: list[str], without_meaning: frozenset[str]) -> str:
+    if key in without_meaning:
+        return f"{where}: {key} has no meaning for this component and is ignored"
     near = difflib.get_close_matches(key, known, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     return f"{where}: unknown key {key!r} is ignored{hint}"
 
 
-def _readable(message: str) -> str:
-    """msgspec's "Expected `int` <= 10 - at `$.Retries`" as "Retries: expected `int` <= 10"."""
+def _readable(message: str, config_type: type[msgspec.Struct]) -> str:
+    """msgspec's "Expected `int` <= 10 - at `$.Retries`" as "Retries: expected `int` <= 10"; of a choice, with what may be chosen."""
     text, separator, path = message.partition(" - at `$.")
-    return f"{path.rstrip('`')}: {text[0].lower()}{text[1:]}" if separator else message
+    if not separator:
+        return message
+    key = path.rstrip("`")
+    return f"{key}: {text[0].lower()}{text[1:]}{_choices(config_type, key)}"
+
+
+def _choices(config_type: type[msgspec.Struct], key: str) -> str:
+    for field in msgspec.structs.fields(config_type):
+        if field.encode_name == key and get_origin(field.type) is Literal:
+            return "; want " + " or ".join(repr(choice) for choice in get_args(field.type) if choice)
+    return ""

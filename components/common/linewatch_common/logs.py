@@ -25,6 +25,8 @@ def set_up_logging(level: str = "INFO") -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # The client logs each link by its memory address; the bus says the same in words.
     logging.getLogger("awsiot").setLevel(logging.WARNING)
+    # What the AWS client says at DEBUG holds its session tokens.
+    logging.getLogger("botocore").setLevel(logging.INFO)
 
 
 def capped(text: str, length: int = 200) -> str:

@@ -113,6 +113,7 @@ def test_files_on_disk_are_uploaded_periodically_and_leave_the_disk(
         "sagemaker_edge_core_capture_data_periodic_upload": "true",
         "sagemaker_edge_core_capture_data_periodic_upload_period_seconds": 1,
         "sagemaker_edge_core_capture_data_disk_path": str(folder / "data"),
+        "sagemaker_edge_core_folder_prefix": "plant=a/line 1",  # quoted in a file's uri, but not in S3
     }
     agent = AgentProcess(folder, {"AWS_ENDPOINT_URL_S3": server.url, **exchange.environment}, **disk)
     agent.start()

@@ -1,5 +1,7 @@
 """The agent on the bus, as the other components meet it."""
 
+import importlib
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,6 +66,16 @@ def _inspector_uses(*identifiers: str) -> bytes:
         inspector=status,
     )
     return encode(beat)
+
+
+def test_extras_in_the_work_folder_are_seen_behind_all_else(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    (folder / "work/extras").mkdir(parents=True)
+    (folder / "work/extras/only_an_extra.py").write_text("VALUE = 7")
+    (folder / "work/extras/linewatch_agent.py").write_text("raise ImportError('it must not come first')")
+    with _agent(FakeCore(), folder / "work"):
+        assert importlib.import_module("only_an_extra").VALUE == 7
+        assert sys.path[-1] == str(folder / "work/extras")
 
 
 def test_an_offered_model_serves_and_a_restart_brings_it_back(folder: Path) -> None:

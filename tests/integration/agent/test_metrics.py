@@ -67,6 +67,7 @@ def test_a_port_that_somebody_has_is_said() -> None:
             running_core(folder, metrics_port=port),
         ):
             pass
+        assert not (folder / "agent.sock").exists(), "clients would wait at a socket that nobody serves"
 
 
 def test_names_that_clients_choose_do_not_fill_the_memory(folder: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from linewatch_agent.__main__ import main
 from linewatch_agent.config import AgentConfig
-from linewatch_agent.original import read_original
+from linewatch_agent.original import DEVICE_NAME_KEYS, OUR_KEYS, read_original
 from linewatch_agent.standalone import socket_of
 from linewatch_common.errors import ConfigError
 
@@ -44,13 +44,30 @@ def test_known_keys_are_read(tmp_path: Path) -> None:
             },
         )
     )
-    assert (read.device, read.verbose, read.warnings) == ("d", True, ())
+    assert (read.device, read.warnings) == ("d", ())
     assert read.config == AgentConfig(
         device_fleet_name="f",
+        capture_data_destination="Disk",
         capture_data_base64_embed_limit=2,
         capture_data_disk_path="/data",
         folder_prefix="a/b",
+        sagemaker_edge_log_verbose=True,
     )
+
+
+def test_what_was_left_empty_is_not_there(tmp_path: Path) -> None:
+    """So the files of AWS's Defect Detection Application are written."""
+    keys = [*OUR_KEYS, *DEVICE_NAME_KEYS, "sagemaker_edge_provider_provider"]
+    empty = read_original(_file(tmp_path, dict.fromkeys(keys, "")))
+    assert empty.config == read_original(_file(tmp_path, {})).config
+    assert read_original(_file(tmp_path, {"sagemaker_edge_core_region": None})).config == empty.config
+    assert (empty.device, empty.config.destination) == ("local", "Disk")
+
+
+def test_a_bucket_alone_sends_nothing(tmp_path: Path) -> None:
+    """Unlike in the component's configuration: the original's two defaults differ."""
+    read = read_original(_file(tmp_path, {"sagemaker_edge_provider_s3_bucket_name": "sagemaker-bucket"}))
+    assert read.config.destination == "Disk"
 
 
 def test_keys_of_sending_to_s3(tmp_path: Path) -> None:
@@ -103,9 +120,13 @@ def test_keys_that_do_nothing_are_named(tmp_path: Path) -> None:
         ),
         (
             {"sagemaker_edge_core_capture_data_batch_size": 40},
-            "sagemaker_edge_core_capture_data_batch_size: 40 must be less",
+            "sagemaker_edge_core_capture_data_batch_size: 40 must be less than sagemaker_edge_core_capture_data_buffer_size (30)",
         ),
-        ({"sagemaker_edge_core_folder_prefix": "../up"}, "sagemaker_edge_core_folder_prefix: expected"),
+        ({"sagemaker_edge_core_folder_prefix": "../up"}, "sagemaker_edge_core_folder_prefix: '../up' names no folder"),
+        (
+            {"sagemaker_edge_core_capture_data_destination": "cloud"},
+            "sagemaker_edge_core_capture_data_destination: invalid enum value 'cloud'; want 'Disk' or 'Cloud'",
+        ),
         ({"sagemaker_edge_core_capture_data_disk_path": "here"}, "not an absolute path"),
     ],
 )
@@ -113,6 +134,7 @@ def test_a_bad_file_is_refused_in_one_line(tmp_path: Path, content: Any, reason:
     with pytest.raises(ConfigError) as caught:
         read_original(_file(tmp_path, content))
     assert reason in str(caught.value)
+    assert str(caught.value).startswith(str(tmp_path / "config.json"))
     assert "\n" not in str(caught.value)
 
 

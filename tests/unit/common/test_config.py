@@ -1,6 +1,6 @@
 """Configuration: bounds, coercion of lite's strings, and lines that tell a person what to change."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
@@ -14,6 +14,9 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
 
 
 class Example(Config, frozen=True, kw_only=True):
+    without_meaning = frozenset({"Legacy"})
+
+    destination: Literal["", "Disk", "Cloud"] = ""
     retries: Annotated[int, msgspec.Meta(ge=0, le=10)] = 3
     verbose: bool = False
     source: Source = Source()
@@ -26,6 +29,7 @@ def read(raw: dict[str, Any]) -> tuple[Example, list[str]]:
 def test_defaults_are_what_the_recipe_holds() -> None:
     assert default_configuration(Example) == {
         "Station": "line1",
+        "Destination": "",
         "Retries": 3,
         "Verbose": False,
         "Source": {"Kind": "folder", "FramesPerSecond": 5.0},
@@ -51,12 +55,22 @@ def test_an_unknown_key_is_ignored_with_the_nearest_known_name() -> None:
     assert warnings == ["com.linewatch.Example: unknown key 'Retires' is ignored; did you mean Retries?"]
 
 
+def test_a_key_of_what_the_component_stands_in_for_is_known_and_does_nothing() -> None:
+    config, warnings = read({"Legacy": "true"})
+    assert config == Example()
+    assert warnings == ["com.linewatch.Example: Legacy has no meaning for this component and is ignored"]
+
+
 @pytest.mark.parametrize(
     ("raw", "says"),
     [
         ({"Retries": 11}, "com.linewatch.Example: Retries: expected `int` <= 10"),
         ({"Retries": "many"}, "com.linewatch.Example: Retries: expected `int`, got `str`"),
         ({"Source": {"FramesPerSecond": 0}}, "com.linewatch.Example: Source.FramesPerSecond: expected `float` > 0.0"),
+        (
+            {"Destination": "cloud"},
+            "com.linewatch.Example: Destination: invalid enum value 'cloud'; want 'Disk' or 'Cloud'",
+        ),
         ({"Station": "Line 1"}, "com.linewatch.Example: Station: expected `str` matching regex"),
     ],
 )

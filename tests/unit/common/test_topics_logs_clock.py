@@ -37,5 +37,14 @@ def test_a_log_record_is_one_line_even_with_a_traceback(capsys: pytest.CaptureFi
     assert " ERROR x: it failed | Traceback" in line
 
 
+def test_the_aws_client_never_tells_its_tokens(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logging("DEBUG")
+    logging.getLogger("botocore.auth").debug("CanonicalRequest: x-amz-security-token:secret")
+    logging.getLogger("linewatch_agent.registry").debug("loaded")
+    said = capsys.readouterr().out
+    assert "loaded" in said
+    assert "secret" not in said
+
+
 def test_a_peers_string_is_capped_and_escaped() -> None:
     assert capped("a\x1b[31m" + "b" * 300, 10) == "a\\x1b[31mb…"

@@ -81,7 +81,8 @@ def _interpreter() -> Any:
         from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - an extra, and slow to import
     except ImportError as error:
         raise NotLoadableError(
-            "LiteRT is not installed: it is the extra 'litert' (ai-edge-litert), not part of the artefact; install it"
+            "LiteRT is not installed: it is the extra 'litert' (ai-edge-litert), not part of the artefact; install it as "
+            "docs/agent.md says"
         ) from error
     return Interpreter
 

@@ -77,7 +77,7 @@ def _runtime() -> ModuleType:
     except ImportError as error:
         raise NotLoadableError(
             "ONNX Runtime is not installed: it is the extra 'onnxruntime', not part of the artefact; "
-            "install it, or set OnnxBackend to openvino"
+            "install it as docs/agent.md says, or set OnnxBackend to openvino"
         ) from error
     return onnxruntime  # type: ignore[no-any-return]  # it ships no types
 

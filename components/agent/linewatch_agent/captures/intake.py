@@ -6,13 +6,12 @@ import time
 from dataclasses import dataclass
 
 from linewatch_common.errors import StorageError
-from linewatch_common.manifest import Manifest
 
 from linewatch_agent.captures.finished import REMEMBERED, FinishedCaptures
 from linewatch_agent.captures.lines import AcceptedCapture
 from linewatch_agent.captures.periodic import PeriodicUpload
 from linewatch_agent.captures.pushes import Destination
-from linewatch_agent.captures.request import CaptureRequest, CaptureState, Moment, check_request
+from linewatch_agent.captures.request import CaptureRequest, CaptureState, Moment, Stated, check_request
 from linewatch_agent.captures.segments import Segment
 from linewatch_agent.captures.sender import Sender
 from linewatch_agent.captures.spool import Spool
@@ -117,8 +116,10 @@ class Captures:
         if self._upload is not None:
             self._upload.stop()
 
-    def take(self, request: CaptureRequest, manifest: Manifest | None) -> None:
+    def take(self, request: CaptureRequest, stated: Stated | None) -> None:
         """Take `request`: on return it survives the end of this process (with the spool off: it is in memory).
+
+        `stated`: the model's own name and version; without, the name it is loaded under.
 
         Raises BadRequestError, FutureCaptureError, CaptureExistsError, CaptureBufferFullError, NoNetworkError, NotInstalledError.
         """
@@ -131,7 +132,7 @@ class Captures:
                 "captured data cannot be sent now, and the spool that would keep it is off; try again when there is a "
                 "network, or set CaptureSpool to true"
             )
-        name, version = (request.model, "") if manifest is None else (manifest.name, manifest.version)
+        name, version = (request.model, "") if stated is None else (stated.name, stated.version)
         accepted = AcceptedCapture(request, request.at or now, name, version)
         with self._changed:
             self._wait_until_ready()

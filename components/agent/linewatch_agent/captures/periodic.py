@@ -5,6 +5,7 @@ import logging
 import threading
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from linewatch_common.backoff import Backoff
 from linewatch_common.errors import StorageError, UnavailableError
@@ -92,7 +93,8 @@ def _line_that_refers(line: bytes, here: str, there: str) -> bytes:
         content: dict[str, Any] = json.loads(line)
         for entry in (entry for name in _LISTS for entry in content.get(name, [])):
             if str(entry.get("data-ref", "")).startswith(here):
-                entry["data-ref"] = there + entry["data-ref"].removeprefix(here)
+                # A key is as it is, what stands in a file's uri is quoted.
+                entry["data-ref"] = there + unquote(entry["data-ref"].removeprefix(here))
     except (ValueError, AttributeError):
         return line
     return json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"

@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Protocol
 
 from linewatch_agent.errors import BadRequestError, FutureCaptureError
 
@@ -86,6 +87,18 @@ class CaptureRequest:
         """The bytes of everything in it."""
         tensors = sum(len(tensor.data) for tensor in (*self.inputs, *self.outputs))
         return tensors + sum(len(item.data) for item in (*self.auxiliary_inputs, *self.auxiliary_outputs))
+
+
+class Stated(Protocol):
+    """A model's name and version as its package states them."""
+
+    @property
+    def name(self) -> str:
+        """What its captured data goes by."""
+
+    @property
+    def version(self) -> str:
+        """Text of any form."""
 
 
 def check_request(request: CaptureRequest, now: Moment) -> None:

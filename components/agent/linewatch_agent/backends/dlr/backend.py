@@ -3,6 +3,7 @@
 import importlib.metadata
 import logging
 import os
+import sys
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,9 +36,11 @@ def installed_runtime() -> Path | None:
     try:
         files = importlib.metadata.files("dlr") or []
     except importlib.metadata.PackageNotFoundError:
-        return None
-    found = (Path(os.fspath(file.locate())).resolve() for file in files if file.name == RUNTIME)
-    return next((path for path in found if path.is_file()), None)
+        files = []
+    stated = [Path(os.fspath(file.locate())).resolve() for file in files if file.name == RUNTIME]
+    # `pip install --target` puts it elsewhere than the package's list of files says.
+    beside = [Path(folder, "dlr", RUNTIME).resolve() for folder in sys.path]
+    return next((path for path in (*stated, *beside) if path.is_file()), None)
 
 
 class DlrBackend:
@@ -78,8 +81,8 @@ class DlrBackend:
         found = self._runtime()
         if found is None:
             raise NotLoadableError(
-                "DLR is not installed: it is the extra 'dlr' (dlr 1.6.0 for x86_64), not part of the artefact; install it, "
-                f"or put the Neo job's own {RUNTIME} beside the model"
+                "DLR is not installed: it is the extra 'dlr' (dlr 1.6.0 for x86_64), not part of the artefact; install it "
+                f"as docs/agent.md says, or put the Neo job's own {RUNTIME} beside the model"
             )
         return found
 

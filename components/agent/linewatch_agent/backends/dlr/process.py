@@ -36,6 +36,18 @@ _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
 _PLACE = re.compile(r"^(\[\d\d:\d\d:\d\d\] \S+:\d+: )+")
 
 
+def thread_settings(threads: int) -> dict[str, str]:
+    """The variables that DLR reads when it starts its threads; `threads` of a prediction, 0: as many as there are cores."""
+    return {
+        "TVM_NUM_THREADS": str(threads or len(os.sched_getaffinity(0))),
+        # Bound threads of two models would share a core and not overlap.
+        "TVM_BIND_THREADS": "0",
+        # How often a thread looks for its next operator before it sleeps: about 1 ms. DLR's own 300,000 takes the cores from the other
+        # models on the device for some hundred ms after each prediction, and is no faster.
+        "TVM_THREAD_POOL_SPIN_COUNT": "1000",
+    }
+
+
 class EndedError(Exception):
     """The process is gone: why, in one line."""
 
@@ -44,7 +56,7 @@ class DlrProcess:
     """Started by `start`; one request at a time. Nothing that it does or leaves undone harms the agent."""
 
     def __init__(self, threads: int) -> None:
-        self._threads = threads or len(os.sched_getaffinity(0))
+        self._threads = threads
         self._link: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._started, self._ended = threading.Event(), threading.Event()
@@ -152,5 +164,4 @@ class DlrProcess:
 
     def _environment(self) -> dict[str, str]:
         passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        # Bound threads of two models would share a core and not overlap.
-        return passed_on | {"TVM_NUM_THREADS": str(self._threads), "TVM_BIND_THREADS": "0", "MALLOC_ARENA_MAX": "1"}
+        return passed_on | thread_settings(self._threads) | {"MALLOC_ARENA_MAX": "1"}
