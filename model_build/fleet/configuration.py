@@ -1,12 +1,13 @@
 """The fleet's configuration file (schema `linewatch.Fleet/1`): rings in order, windows, gates, rollout, configuration per ring."""
 
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Annotated, Any, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
+from linewatch_common.errors import ConfigError
 from linewatch_common.messages.fleet import LATENCY_BOUNDS_MS
+from linewatch_common.names import AGENT
+from linewatch_common.windows import Window, zone_of
 
 from model_build.fleet.errors import FleetInputError
 
@@ -17,26 +18,8 @@ Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,47}$")]
 ComponentName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
 Version = Annotated[str, msgspec.Meta(pattern=r"^(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})$")]
 T = TypeVar("T")
-
-
-class Weekday(StrEnum):
-    """Days of a maintenance window, in the order of datetime.weekday()."""
-
-    MON = "mon"
-    TUE = "tue"
-    WED = "wed"
-    THU = "thu"
-    FRI = "fri"
-    SAT = "sat"
-    SUN = "sun"
-
-
-class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A weekly time in which a ring may be started: `start` (HH:MM in the fleet's time zone) on `days`, for `minutes`."""
-
-    start: Annotated[str, msgspec.Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
-    minutes: Annotated[int, msgspec.Meta(ge=15, le=1440)]
-    days: Annotated[list[Weekday], msgspec.Meta(min_length=1)] = msgspec.field(default_factory=lambda: list(Weekday))
+# EdgeAgent's keys for the times in which a device may change a model.
+DEVICE_WINDOWS, DEVICE_ZONE = "MaintenanceWindows", "MaintenanceTimeZone"
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -126,15 +109,35 @@ def read_fleet(data: bytes, where: str) -> Fleet:
             bounds = ", ".join(map(str, LATENCY_BOUNDS_MS))
             raise FleetInputError(f"{where}: latency_ms {gate.latency_ms} is none of the reports' bounds ({bounds})")
     zone(fleet, where)
+    _check_device_windows(fleet, where)
     return fleet
 
 
-def zone(fleet: Fleet, where: str = "fleet") -> ZoneInfo:
+def zone(fleet: Fleet, where: str = "fleet") -> tzinfo:
     """The fleet's time zone. Raises FleetInputError."""
+    return _zone(fleet.timezone, f"{where}: timezone")
+
+
+def _zone(name: str, where: str) -> tzinfo:
     try:
-        return ZoneInfo(fleet.timezone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise FleetInputError(f"{where}: timezone {fleet.timezone!r} is not known") from error
+        return zone_of(name)
+    except ConfigError as error:
+        raise FleetInputError(f"{where}: {error}") from error
+
+
+def _check_device_windows(fleet: Fleet, where: str) -> None:
+    """The devices' own windows are read like the rings': a mistake shows here, not on a thousand devices."""
+    for place, configuration in (
+        ("configuration", fleet.configuration),
+        *((f"ring {r.name}", r.configuration) for r in fleet.rings),
+    ):
+        own = configuration.get(AGENT, {})
+        about = f"{where}: {place}: {AGENT}"
+        try:
+            msgspec.convert(own.get(DEVICE_WINDOWS, []), type=list[Window])
+            _zone(msgspec.convert(own.get(DEVICE_ZONE, "UTC"), type=str), f"{about}: {DEVICE_ZONE}")
+        except msgspec.ValidationError as error:
+            raise FleetInputError(f"{about}: {DEVICE_WINDOWS}: {error}") from error
 
 
 def decode(data: bytes, kind: type[T], where: str) -> T:

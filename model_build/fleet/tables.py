@@ -48,6 +48,7 @@ def print_status(console: Console, status: FleetStatus) -> None:
         "reporting",
         "silent",
         "other",
+        "waiting",
         "parts",
         "defects",
         "alerts",
@@ -63,7 +64,11 @@ def print_status(console: Console, status: FleetStatus) -> None:
             ring.counts.waiting,
             ring.counts.bad,
         )
-        table.add_row(*map(str, (*cells, ring.reporting, ring.silent, ring.elsewhere, ring.parts, rate, ring.alerts)))
+        table.add_row(
+            *map(
+                str, (*cells, ring.reporting, ring.silent, ring.elsewhere, ring.waiting, ring.parts, rate, ring.alerts)
+            )
+        )
     console.print(table)
     for ring in status.rings:
         for concern in ring.concerns:

@@ -7,17 +7,17 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from linewatch_common.messages.fleet import LATENCY_BOUNDS_MS
+from linewatch_common.messages.fleet import LATENCY_BOUNDS_MS, FleetHealth
+from linewatch_common.windows import Weekday, Window, next_opening
 from scipy import stats
 
-from model_build.fleet.configuration import Fleet, Gate, Ring, Weekday, Window, moment_text, read_fleet
+from model_build.fleet.configuration import Fleet, Gate, Ring, moment_text, read_fleet
 from model_build.fleet.errors import FleetInputError
 from model_build.fleet.gate import Evidence, judge
-from model_build.fleet.health import Report
+from model_build.fleet.health import Listed, Report, digest
 from model_build.fleet.merging import differences, full_merge, released, request_components, restored
 from model_build.fleet.records import Before, ComponentSpec, Counts, Decision, Deployed, DeviceTally, Tally
 from model_build.fleet.statistics import detectable_rate, difference, parts_needed, wilson
-from model_build.fleet.windows import next_opening
 
 MODEL = "com.linewatch.model.SurfaceInspector"
 START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
@@ -98,6 +98,60 @@ def test_certain_failures_do_not_wait() -> None:
     assert judge(GATE, _seen(1, counts=Counts(timed_out=1))).decision == Decision.FAIL
     tolerant = msgspec.structs.replace(GATE, failed_devices=0.5)
     assert judge(tolerant, _seen(counts=Counts(failed=1))).decision == Decision.PASS
+
+
+WAITING = {"models": ["SurfaceInspector-1-0-0"], "states": {MODEL: "degraded"}}
+
+
+def _waiting(minutes: float, opens: float) -> Evidence:
+    """Device b waits for its own window, `opens` minutes after the start; a is done."""
+    until = moment_text(START + timedelta(minutes=opens))
+    late = _report(minutes - 0.5, waiting={"SurfaceInspector-1-1-0": until}, **WAITING)
+    return _seen(minutes, {"a": _report(minutes - 0.5), "b": late})
+
+
+def test_a_device_that_waits_for_its_own_window_is_neither_silent_nor_a_failure() -> None:
+    waits = "waits for its maintenance window until 2026-11-22T22:00:00Z: 1 of 2 devices (b)"
+    for minutes in (12, 21, 61, 700):  # past report_minutes and hold_minutes
+        verdict = judge(GATE, _waiting(minutes, 720))
+        assert (verdict.decision, verdict.reasons[0]) == (Decision.WAIT, waits)
+        assert (verdict.figures["good"], verdict.figures["waiting"]) == (1, 1)
+    assert judge(GATE, _waiting(724, 720)).decision == Decision.WAIT, "its next report tells of the takeover"
+    later = _seen(725, {"a": _report(724), "b": _report(724)})
+    assert judge(GATE, later).decision == Decision.PASS
+
+
+def test_a_device_that_did_not_take_the_model_in_its_window_fails() -> None:
+    verdict = judge(GATE, _waiting(726, 720))
+    assert verdict.decision == Decision.FAIL
+    assert verdict.reasons[0] == f"{MODEL} degraded: 1 of 2 devices after 20 minutes (b)"
+
+
+@pytest.mark.parametrize("until", ["2027-06-01T00:00:00Z", "2026-11-22T09:00:00Z"])
+def test_a_window_that_cannot_be_is_not_believed(until: str) -> None:
+    report = _report(20.5, waiting={"SurfaceInspector-1-1-0": until}, **WAITING)
+    assert judge(GATE, _seen(21, {"a": _report(20.5), "b": report})).decision == Decision.FAIL
+
+
+def test_a_device_that_finds_new_windows_for_ever_is_held_in_the_end() -> None:
+    assert judge(GATE, _waiting(8 * 1440 + 59, 9 * 1440)).decision == Decision.WAIT
+    assert judge(GATE, _waiting(8 * 1440 + 60, 9 * 1440)).decision == Decision.HOLD
+
+
+def test_devices_that_wait_are_tolerated_like_others_and_do_not_hide_failures() -> None:
+    tolerant = msgspec.structs.replace(GATE, failed_devices=0.5)
+    assert judge(tolerant, _waiting(12, 720)).decision == Decision.PASS
+    silent = dataclasses.replace(_waiting(21, 720), reports={"b": _waiting(21, 720).reports["b"]})
+    assert judge(GATE, silent).decision == Decision.FAIL
+
+
+def test_a_report_with_a_moment_that_is_none_stops_nobody() -> None:
+    raw = msgspec.json.encode(
+        FleetHealth(
+            thing="b", station="s", at="2026-99-99T00:00:00Z", since=moment_text(START), sequence=0, components={}
+        )
+    )
+    assert "2026-99-99" in digest("b", raw, Listed(tag="t", received=moment_text(START))).unreadable
 
 
 def test_counts_of_a_device_whose_models_did_not_change_are_taken_since_the_deployment() -> None:
@@ -235,6 +289,11 @@ def test_what_was_merged_is_followed_back_to_a_reset_or_to_the_components_arriva
         full_merge([revision(merge="[1]")], MODEL)
 
 
+def _windowed(configuration: str) -> str:
+    ring = '{"name":"a","thing_group":"g","configuration":{"com.linewatch.EdgeAgent":' + configuration + "}}"
+    return '{"schema":"linewatch.Fleet/1","name":"p","rings":[' + ring + "]}"
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -253,6 +312,12 @@ def test_what_was_merged_is_followed_back_to_a_reset_or_to_the_components_arriva
             '{"schema":"linewatch.Fleet/1","name":"p","rings":[{"name":"a","thing_group":"g"}],"timezone":"Mars"}',
             "Mars",
         ),
+        (
+            _windowed('{"MaintenanceWindows":[{"start":"25:00","minutes":60}]}'),
+            "EdgeAgent: MaintenanceWindows: .*start",
+        ),
+        (_windowed('{"MaintenanceTimeZone":"Mars"}'), "EdgeAgent: MaintenanceTimeZone: .*Mars"),
+        (_windowed('{"MaintenanceTimeZone":7}'), "EdgeAgent: .*str"),
         ('{"schema":"linewatch.Fleet/1",', "truncated"),
     ],
 )
