@@ -28,6 +28,9 @@ def _services() -> Services:
         component_bucket=os.environ["LINEWATCH_COMPONENT_BUCKET"],
         topic=os.environ.get("LINEWATCH_TOPIC", ""),
         state_machine=os.environ.get("LINEWATCH_STATE_MACHINE", ""),
+        prefix=os.environ.get("LINEWATCH_PREFIX", "linewatch"),
+        training_data=os.environ.get("LINEWATCH_TRAINING_DATA", ""),
+        cool_down_days=float(os.environ.get("LINEWATCH_COOL_DOWN_DAYS", "30")),
         clock=lambda: datetime.now(UTC),
         sleep=time.sleep,
     )
@@ -64,3 +67,20 @@ def watch(_event: dict[str, Any], _context: object, say: Callable[[str], None] =
     figures = watching.watch(services)
     say(watching.metric_line(services.fleet, figures, int(services.clock().timestamp() * 1000)))
     return figures
+
+
+def drift(_event: dict[str, Any], _context: object, say: Callable[[str], None] = print) -> dict[str, Any]:
+    """A schedule's."""
+    from model_build.infrastructure import drifting  # noqa: PLC0415 - numerics are in the bundle `drift` alone
+
+    services = _services()
+    answer = drifting.look(services)
+    say(drifting.metric_line(services.fleet, answer, int(services.clock().timestamp() * 1000)))
+    return answer
+
+
+def retrain(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """An alert of EventBridge."""
+    from model_build.infrastructure import retraining  # noqa: PLC0415 - what it knows of pipelines is in the bundle `drift` alone
+
+    return retraining.start(_services(), event)

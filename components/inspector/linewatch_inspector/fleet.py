@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 # A station has seven components; more would be strangers on the status topic, and a report has its limit.
 MAX_COMPONENTS = 12
-MAX_REASON = 300
+MAX_REASON = 250
 MAX_WAITING = 3  # there are three roles
 
 
@@ -76,10 +76,17 @@ class Sender:
 
 
 class FleetReporter:
-    """Makes a report of the tally and the heartbeats, and sends it."""
+    """Makes a report of the tally and the heartbeats, and sends it. `agreement` gives FleetHealth.labels since a moment."""
 
-    def __init__(self, sender: Sender, tally: Tally, heartbeats: HeartbeatWatch) -> None:
+    def __init__(
+        self,
+        sender: Sender,
+        tally: Tally,
+        heartbeats: HeartbeatWatch,
+        agreement: Callable[[str], dict[str, int]] = lambda _since: {},
+    ) -> None:
         self._sender = sender
+        self._agreement = agreement
         self._tally = tally
         self._heartbeats = heartbeats
         self._stop = threading.Event()
@@ -123,6 +130,7 @@ class FleetReporter:
             outcomes=outcomes,
             latency_ms=latency,
             scores=scores,
+            labels=self._agreement(since),
             alerts=[str(alert.kind) for alert in status.inspector.alerts] if status.inspector else [],
             reason=status.reason[:MAX_REASON],
         )

@@ -214,24 +214,7 @@ class Account:
             "report_uri": f"s3://{MODELS}/report.html",
         }
         properties = registered.make(**{**wanted, **changed}, artefacts={"model": SHA}).to_properties()
-        sagemaker = client("sagemaker")
-        if GROUP not in [
-            each["ModelPackageGroupName"]
-            for each in sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"]
-        ]:
-            sagemaker.create_model_package_group(ModelPackageGroupName=GROUP)
-        made = sagemaker.create_model_package(
-            ModelPackageGroupName=GROUP,
-            ModelApprovalStatus="PendingManualApproval",
-            CustomerMetadataProperties=properties,
-            InferenceSpecification={
-                "Containers": [{"Image": "none", "ModelDataUrl": wanted["package_uri"]}],
-                "SupportedContentTypes": ["image/png"],
-                "SupportedResponseMIMETypes": ["application/json"],
-            },
-        )
-        arn: str = made["ModelPackageArn"]
-        return arn
+        return register_package(GROUP, properties)
 
     def approve(self, arn: str) -> dict[str, Any]:
         """A person's approval: the registry's change, and EventBridge's event about it."""
@@ -322,6 +305,26 @@ class Account:
         assert started is not None
         assert started["started"]
         return self.machines.run(), self.get(f"releases/{started['release']}/outcome.json")
+
+
+def register_package(group: str, properties: dict[str, str]) -> str:
+    """A model package that waits for approval, and its group where there is none; the package's ARN."""
+    sagemaker = client("sagemaker")
+    groups = sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"]
+    if group not in [each["ModelPackageGroupName"] for each in groups]:
+        sagemaker.create_model_package_group(ModelPackageGroupName=group)
+    made = sagemaker.create_model_package(
+        ModelPackageGroupName=group,
+        ModelApprovalStatus="PendingManualApproval",
+        CustomerMetadataProperties=properties,
+        InferenceSpecification={
+            "Containers": [{"Image": "none", "ModelDataUrl": properties["package_uri"]}],
+            "SupportedContentTypes": ["image/png"],
+            "SupportedResponseMIMETypes": ["application/json"],
+        },
+    )
+    arn: str = made["ModelPackageArn"]
+    return arn
 
 
 def small_build(place: Path, public_key: Path, out: Path) -> None:

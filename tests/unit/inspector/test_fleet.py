@@ -8,10 +8,12 @@ import msgspec
 import pytest
 from linewatch_common.clock import utc_now
 from linewatch_common.heartbeats import HeartbeatWatch, Status
+from linewatch_common.ledger.reader import MAX_LABELS
 from linewatch_common.messages import (
     AgentStatus,
     FleetHealth,
     InspectorStatus,
+    LabelVerdict,
     ModelUse,
     RoleStatus,
     Verdict,
@@ -76,6 +78,19 @@ def test_a_line_reports_what_it_judged_and_with_which_models(line: Line) -> None
     assert {use.role for use in last.models} == {"classifier", "segmenter"}
     assert last.components[AGENT].version == "1.0.0"
     assert last.since <= last.at
+
+
+def test_a_persons_word_on_a_drawn_part_is_reported(tmp_path: Path) -> None:
+    line = Line(tmp_path, FleetHealthSeconds=0.2, CapturePercent=100)
+    try:
+        line.start()
+        name = line.capture(BAD)
+        wait_until(lambda: bool(line.stored()), "the part to be recorded")
+        line.say(line.topics.commands, LabelVerdict(command_id="c1", frame_id=name, label="pass", operator="ann"))
+        wait_until(lambda: bool(reports(line)) and bool(reports(line)[-1].labels), "a report of the label")
+        assert reports(line)[-1].labels == {"failed": 1, "false_rejects": 1}
+    finally:
+        line.close()
 
 
 def test_a_core_that_is_away_costs_reports_but_no_counts(line: Line) -> None:
@@ -161,6 +176,7 @@ def test_the_longest_report_fits() -> None:
         outcomes={str(outcome): huge for outcome in Outcome},
         latency_ms=[10**9] * (len(LATENCY_BOUNDS_MS) + 1),
         scores=[10**9] * SCORE_BINS,
+        labels=dict.fromkeys(("passed", "escapes", "failed", "false_rejects"), MAX_LABELS),
     )
     assert (len(report.models), len(report.waiting)) == (3, MAX_WAITING)
     assert len(encode(report)) <= MAX_HEALTH_BYTES

@@ -48,5 +48,7 @@ class FleetHealth(Message, frozen=True, kw_only=True, tag="linewatch.FleetHealth
     outcomes: dict[str, int] = {}  # messages.verdicts.Outcome to parts
     latency_ms: list[int] = []  # capture to publication: parts up to each of LATENCY_BOUNDS_MS, then those above
     scores: list[int] = []  # parts in each of SCORE_BINS
+    # Labelled parts of the random draw: `passed`, of them `escapes` are defective; `failed`, of them `false_rejects` are good.
+    labels: dict[str, int] = {}
     alerts: Annotated[list[str], msgspec.Meta(max_length=16)] = []  # kinds of the alerts that are on
     reason: Reason = ""  # why Inspector is not ready, when it is not
