@@ -10,6 +10,7 @@ from linewatch_common.names import AGENT
 from linewatch_common.windows import Window, zone_of
 
 from model_build.fleet.errors import FleetInputError
+from model_build.fleet.statistics import LEAST_ABORT_DEVICES, abort_minimum
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Minutes = Annotated[int, msgspec.Meta(ge=1, le=10_080)]
@@ -48,7 +49,7 @@ class Abort(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     failure: Annotated[str, msgspec.Meta(pattern="^(FAILED|REJECTED|TIMED_OUT|ALL)$")] = "ALL"
     percent: Annotated[float, msgspec.Meta(gt=0, le=100)] = 20.0
-    minimum_devices: Annotated[int, msgspec.Meta(ge=1)] = 5
+    minimum_devices: Annotated[int, msgspec.Meta(ge=1)] = LEAST_ABORT_DEVICES
 
 
 class Ring(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,7 +73,7 @@ class Fleet(
     gate: Gate = Gate()
     timezone: str = "UTC"
     per_minute: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
-    abort: Annotated[list[Abort], msgspec.Meta(max_length=4)] = msgspec.field(default_factory=lambda: [Abort()])
+    abort: Annotated[list[Abort], msgspec.Meta(max_length=4)] | None = None  # None: by what each ring tolerates
     install_minutes: Minutes = 30  # a device that installs longer counts as failed
     failure_handling: Annotated[str, msgspec.Meta(pattern="^(ROLLBACK|DO_NOTHING)$")] = "ROLLBACK"
     configuration: dict[ComponentName, dict[str, Any]] = {}
@@ -91,6 +92,14 @@ class Fleet(
     def rollout(self, ring: Ring, devices: int) -> timedelta:
         """How long it takes until the last of `devices` is told of a deployment."""
         return timedelta(minutes=devices / (ring.per_minute or self.per_minute))
+
+    def aborts_of(self, ring: Ring) -> list[Abort]:
+        """When IoT stops sending to that ring: as the file says, else so late that what its gate tolerates does not stop it."""
+        if self.abort is not None:
+            return self.abort
+        tolerated = self.gate_of(ring).failed_devices
+        percent = min(100.0, max(Abort().percent, 300 * tolerated))
+        return [Abort(percent=percent, minimum_devices=abort_minimum(tolerated, percent / 100))]
 
     def configuration_of(self, ring: Ring, component: str) -> dict[str, Any] | None:
         """What is merged into the component's defaults in that ring; None: the file says nothing of it."""

@@ -12,7 +12,7 @@ from linewatch_common.windows import FARTHEST_OPENING
 from model_build.fleet.configuration import Gate, moment_of, moment_text
 from model_build.fleet.health import Report
 from model_build.fleet.records import Before, Counts, Decision, DeviceTally, Tally, Verdict
-from model_build.fleet.statistics import difference, parts_needed, slower_than, wilson
+from model_build.fleet.statistics import difference, parts_needed, sequence, slower_than
 
 MODEL_PREFIX = "com.linewatch.model."
 # Devices keep time by NTP; a report that was made before the deployment and arrived after it must not pass for a new one.
@@ -196,7 +196,7 @@ def _judge_limit(what: str, parts: tuple[int, int], limit: float, confidence: fl
     bad, total = parts
     if total == 0 or bad <= limit * total:
         return
-    low, _ = wilson(bad, total, confidence)
+    low, _ = sequence(bad, total, limit, confidence)
     line = f"{bad} of {total} ({bad / total:.1%}) {what}"
     if low > limit:
         found.failures.append(line)
@@ -218,7 +218,7 @@ def _judge_defects(gate: Gate, seen: Evidence, new: tuple[int, int], old: tuple[
     low, high = difference(new, old, gate.confidence)
     line = (
         f"defect rate {old[0] / old[1]:.2%} of {old[1]} parts before, {new[0] / max(1, new[1]):.2%} of {new[1]} since: "
-        f"difference {low:+.2%} to {high:+.2%} at {gate.confidence:.0%} confidence, allowed ±{gate.defect_rate_margin:.2%}"
+        f"difference {low:+.2%} to {high:+.2%} at {gate.confidence:.0%} confidence over all looks, allowed ±{gate.defect_rate_margin:.2%}"
     )
     found.figures |= {"difference_low": round(low, 5), "difference_high": round(high, 5)}
     if low > gate.defect_rate_margin or high < -gate.defect_rate_margin:
