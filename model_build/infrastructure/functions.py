@@ -9,7 +9,7 @@ from typing import Any
 
 import boto3
 
-from model_build.infrastructure import releasing, rings, starter
+from model_build.infrastructure import compiling, releasing, rings, starter
 from model_build.infrastructure import watch as watching
 from model_build.infrastructure.services import Services
 
@@ -30,6 +30,7 @@ def _services() -> Services:
         state_machine=os.environ.get("LINEWATCH_STATE_MACHINE", ""),
         prefix=os.environ.get("LINEWATCH_PREFIX", "linewatch"),
         training_data=os.environ.get("LINEWATCH_TRAINING_DATA", ""),
+        neo_architecture=os.environ.get("LINEWATCH_NEO_ARCHITECTURE", ""),
         cool_down_days=float(os.environ.get("LINEWATCH_COOL_DOWN_DAYS", "30")),
         clock=lambda: datetime.now(UTC),
         sleep=time.sleep,
@@ -44,6 +45,11 @@ def start(event: dict[str, Any], _context: object) -> dict[str, Any]:
 def admit(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """{"release"}"""
     return releasing.admit(_services(), event)
+
+
+def compilation(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """{"release"}"""
+    return compiling.request(_services(), event)
 
 
 def publish(event: dict[str, Any], _context: object) -> dict[str, Any]:

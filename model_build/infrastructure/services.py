@@ -23,7 +23,7 @@ class Services:
     """`client` gives a boto3 client by service. `topic` and `state_machine` are ARNs, empty where a function has none.
 
     `prefix` begins the account's names. A drift alert starts a training pipeline on `training_data` (empty: the pipeline's own default),
-    at most once in `cool_down_days`.
+    at most once in `cool_down_days`. `neo_architecture`: what Neo compiles approved models for before they are built; empty: nothing.
     """
 
     client: Callable[[str], Any]
@@ -37,6 +37,7 @@ class Services:
     prefix: str = "linewatch"
     training_data: str = ""
     cool_down_days: float = 30
+    neo_architecture: str = ""
 
     @property
     def call(self) -> Caller:
