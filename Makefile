@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # `python -m tools.x` finds the packages of the checkout without being installed.
 export PYTHONPATH := $(CURDIR):$(CURDIR)/components/common
 
-GROUPS_LOCKED := dev build demo camera agent model inspector dashboard train bench peers tvm model-build functions jobs train-tensorflow sagemaker sagemaker-training
+GROUPS_LOCKED := dev build demo camera agent model inspector dashboard train bench peers tvm model-build functions functions-drift jobs train-tensorflow sagemaker sagemaker-training
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format build bench soak aws-smoke fleet-simulation lock schemas recipes clean

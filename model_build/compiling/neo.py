@@ -148,11 +148,16 @@ class Neo:
         archive = work / "neo-output.tar.gz"
         self.s3.download_file(bucket, key, str(archive))
         unpack(archive, folder)
-        names = sorted(path.name for path in folder.iterdir())
-        libraries = [name for name in names if name.endswith(".so") and name != RUNTIME]
-        if len(libraries) != 1 or any(not path.is_file() for path in folder.iterdir()):
-            raise InputError(f"Neo: {uri} holds {names}, expected DLR's files with one compiled library (.so)")
-        return libraries[0]
+        return library_of(folder, uri)
+
+
+def library_of(folder: Path, uri: str) -> str:
+    """The compiled library among the unpacked files of a Neo result. Raises InputError when it is none."""
+    names = sorted(path.name for path in folder.iterdir())
+    libraries = [name for name in names if name.endswith(".so") and name != RUNTIME]
+    if len(libraries) != 1 or any(not path.is_file() for path in folder.iterdir()):
+        raise InputError(f"Neo: {uri} holds {names}, expected DLR's files with one compiled library (.so)")
+    return libraries[0]
 
 
 @contextmanager

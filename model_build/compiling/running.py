@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from linewatch_common.errors import InputError
+from linewatch_common.errors import InputError, LinewatchError
 from numpy.typing import NDArray
 
 from model_build.nets.interface import INPUT
@@ -28,7 +28,12 @@ class Model(Protocol):
 
 
 def open_model(path: Path, threads: int = 2) -> Model:
-    """Load ONNX, OpenVINO IR or TensorFlow Lite. Raises InputError with one line when the runtime refuses it or is not there."""
+    """Load ONNX, OpenVINO IR, TensorFlow Lite or a Neo result (its library).
+
+    Raises InputError with one line when the runtime refuses it or is not there.
+    """
+    if path.suffix == ".so":
+        return NeoModel(path, threads)
     return LiteRtModel(path, threads) if path.suffix == ".tflite" else OpenVinoModel(path, threads)
 
 
@@ -82,6 +87,30 @@ class LiteRtModel:
         except (RuntimeError, ValueError) as error:
             raise InputError(f"LiteRT refuses a picture of {tensor.shape}: {_line(error)}") from error
         return {name: self._interpreter.get_tensor(index) for name, index in self._outputs.items()}
+
+
+class NeoModel:
+    """DLR in a process of its own, by the agent's code; for this machine's processor alone."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        from linewatch_agent.backends.dlr.backend import DlrBackend  # noqa: PLC0415 - a component: only here
+
+        try:
+            self._net = DlrBackend(threads).load(path.resolve())
+        except LinewatchError as error:
+            raise InputError(f"{path}: {error}") from error
+        if [spec.name for spec in self._net.inputs] != [INPUT]:
+            raise InputError(f"{path}: needs exactly the input {INPUT!r}")
+
+    def run(self, tensor: NDArray[np.uint8]) -> Outputs:
+        """See Model."""
+        expected = self._net.inputs[0].shape
+        if tensor.shape != tuple(expected):
+            raise InputError(f"DLR refuses a picture of {tensor.shape}, it was compiled for {tuple(expected)}")
+        try:
+            return {name: np.array(value) for name, value in self._net.predict({INPUT: tensor}).items()}
+        except LinewatchError as error:
+            raise InputError(f"DLR: {error}") from error
 
 
 def _name(port: Any, path: Path) -> str:

@@ -1,14 +1,16 @@
 """The fleet's configuration file (schema `linewatch.Fleet/1`): rings in order, windows, gates, rollout, configuration per ring."""
 
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Annotated, Any, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
+from linewatch_common.errors import ConfigError
 from linewatch_common.messages.fleet import LATENCY_BOUNDS_MS
+from linewatch_common.names import AGENT
+from linewatch_common.windows import Window, zone_of
 
 from model_build.fleet.errors import FleetInputError
+from model_build.fleet.statistics import LEAST_ABORT_DEVICES, abort_minimum
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Minutes = Annotated[int, msgspec.Meta(ge=1, le=10_080)]
@@ -17,26 +19,8 @@ Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,47}$")]
 ComponentName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
 Version = Annotated[str, msgspec.Meta(pattern=r"^(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})$")]
 T = TypeVar("T")
-
-
-class Weekday(StrEnum):
-    """Days of a maintenance window, in the order of datetime.weekday()."""
-
-    MON = "mon"
-    TUE = "tue"
-    WED = "wed"
-    THU = "thu"
-    FRI = "fri"
-    SAT = "sat"
-    SUN = "sun"
-
-
-class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A weekly time in which a ring may be started: `start` (HH:MM in the fleet's time zone) on `days`, for `minutes`."""
-
-    start: Annotated[str, msgspec.Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
-    minutes: Annotated[int, msgspec.Meta(ge=15, le=1440)]
-    days: Annotated[list[Weekday], msgspec.Meta(min_length=1)] = msgspec.field(default_factory=lambda: list(Weekday))
+# EdgeAgent's keys for the times in which a device may change a model.
+DEVICE_WINDOWS, DEVICE_ZONE = "MaintenanceWindows", "MaintenanceTimeZone"
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,7 +49,7 @@ class Abort(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     failure: Annotated[str, msgspec.Meta(pattern="^(FAILED|REJECTED|TIMED_OUT|ALL)$")] = "ALL"
     percent: Annotated[float, msgspec.Meta(gt=0, le=100)] = 20.0
-    minimum_devices: Annotated[int, msgspec.Meta(ge=1)] = 5
+    minimum_devices: Annotated[int, msgspec.Meta(ge=1)] = LEAST_ABORT_DEVICES
 
 
 class Ring(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,7 +73,7 @@ class Fleet(
     gate: Gate = Gate()
     timezone: str = "UTC"
     per_minute: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
-    abort: Annotated[list[Abort], msgspec.Meta(max_length=4)] = msgspec.field(default_factory=lambda: [Abort()])
+    abort: Annotated[list[Abort], msgspec.Meta(max_length=4)] | None = None  # None: by what each ring tolerates
     install_minutes: Minutes = 30  # a device that installs longer counts as failed
     failure_handling: Annotated[str, msgspec.Meta(pattern="^(ROLLBACK|DO_NOTHING)$")] = "ROLLBACK"
     configuration: dict[ComponentName, dict[str, Any]] = {}
@@ -109,6 +93,14 @@ class Fleet(
         """How long it takes until the last of `devices` is told of a deployment."""
         return timedelta(minutes=devices / (ring.per_minute or self.per_minute))
 
+    def aborts_of(self, ring: Ring) -> list[Abort]:
+        """When IoT stops sending to that ring: as the file says, else so late that what its gate tolerates does not stop it."""
+        if self.abort is not None:
+            return self.abort
+        tolerated = self.gate_of(ring).failed_devices
+        percent = min(100.0, max(Abort().percent, 300 * tolerated))
+        return [Abort(percent=percent, minimum_devices=abort_minimum(tolerated, percent / 100))]
+
     def configuration_of(self, ring: Ring, component: str) -> dict[str, Any] | None:
         """What is merged into the component's defaults in that ring; None: the file says nothing of it."""
         return ring.configuration.get(component, self.configuration.get(component))
@@ -126,15 +118,35 @@ def read_fleet(data: bytes, where: str) -> Fleet:
             bounds = ", ".join(map(str, LATENCY_BOUNDS_MS))
             raise FleetInputError(f"{where}: latency_ms {gate.latency_ms} is none of the reports' bounds ({bounds})")
     zone(fleet, where)
+    _check_device_windows(fleet, where)
     return fleet
 
 
-def zone(fleet: Fleet, where: str = "fleet") -> ZoneInfo:
+def zone(fleet: Fleet, where: str = "fleet") -> tzinfo:
     """The fleet's time zone. Raises FleetInputError."""
+    return _zone(fleet.timezone, f"{where}: timezone")
+
+
+def _zone(name: str, where: str) -> tzinfo:
     try:
-        return ZoneInfo(fleet.timezone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise FleetInputError(f"{where}: timezone {fleet.timezone!r} is not known") from error
+        return zone_of(name)
+    except ConfigError as error:
+        raise FleetInputError(f"{where}: {error}") from error
+
+
+def _check_device_windows(fleet: Fleet, where: str) -> None:
+    """The devices' own windows are read like the rings': a mistake shows here, not on a thousand devices."""
+    for place, configuration in (
+        ("configuration", fleet.configuration),
+        *((f"ring {r.name}", r.configuration) for r in fleet.rings),
+    ):
+        own = configuration.get(AGENT, {})
+        about = f"{where}: {place}: {AGENT}"
+        try:
+            msgspec.convert(own.get(DEVICE_WINDOWS, []), type=list[Window])
+            _zone(msgspec.convert(own.get(DEVICE_ZONE, "UTC"), type=str), f"{about}: {DEVICE_ZONE}")
+        except msgspec.ValidationError as error:
+            raise FleetInputError(f"{about}: {DEVICE_WINDOWS}: {error}") from error
 
 
 def decode(data: bytes, kind: type[T], where: str) -> T:

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+from linewatch_common.windows import next_opening
 
 from model_build.fleet.book import Book, half_finished
 from model_build.fleet.cloud import Cloud
@@ -37,7 +38,6 @@ from model_build.fleet.records import (
     small,
 )
 from model_build.fleet.requests import deployment_name, deployment_request, rollback_request
-from model_build.fleet.windows import next_opening
 
 # How soon asking again can tell something new: devices report each minute.
 INSTALL_POLL_SECONDS = 30

@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from linewatch_common.messages.fleet import LATENCY_BOUNDS_MS
 from linewatch_common.messages.status import ComponentState
 from linewatch_common.messages.verdicts import Outcome
+from linewatch_common.windows import FARTHEST_OPENING
 
-from model_build.fleet.configuration import Gate, moment_of
+from model_build.fleet.configuration import Gate, moment_of, moment_text
 from model_build.fleet.health import Report
 from model_build.fleet.records import Before, Counts, Decision, DeviceTally, Tally, Verdict
-from model_build.fleet.statistics import difference, parts_needed, slower_than, wilson
+from model_build.fleet.statistics import difference, parts_needed, sequence, slower_than
 
 MODEL_PREFIX = "com.linewatch.model."
 # Devices keep time by NTP; a report that was made before the deployment and arrived after it must not pass for a new one.
@@ -55,13 +56,19 @@ def judge(gate: Gate, seen: Evidence) -> Verdict:
     """The verdict. Failing wins over waiting: what is certain is said at once."""
     found = _Findings()
     faults = {thing: fault for thing in seen.devices if (fault := report_fault(seen, thing))}
-    good = [thing for thing in seen.devices if thing not in faults and thing not in seen.broken]
-    _judge_devices(gate, seen, faults, found)
+    waits = {
+        thing: until
+        for thing in seen.devices
+        if thing not in faults and thing not in seen.broken and (until := waits_until(seen, thing))
+    }
+    good = [thing for thing in seen.devices if thing not in faults and thing not in seen.broken and thing not in waits]
+    _judge_devices(gate, seen, faults, waits, found)
     if gate.minimum_parts:
         _judge_rates(gate, seen, good, found)
     found.figures |= {
         "devices": len(seen.devices),
         "good": len(good),
+        "waiting": len(waits),
         "minutes": round(seen.age.total_seconds() / 60, 1),
     }
     if found.failures:
@@ -69,7 +76,7 @@ def judge(gate: Gate, seen: Evidence) -> Verdict:
     if seen.age < timedelta(minutes=gate.watch_minutes):
         found.open.append(f"watched for {max(0.0, seen.age.total_seconds() / 60):.0f} of {gate.watch_minutes} minutes")
     if found.open:
-        given_up = seen.age >= timedelta(minutes=gate.hold_minutes)
+        given_up = _since_windows(seen, waits) >= timedelta(minutes=gate.hold_minutes)
         return Verdict(
             decision=Decision.HOLD if given_up else Decision.WAIT,
             reasons=found.open + found.notes,
@@ -89,14 +96,41 @@ def report_fault(seen: Evidence, thing: str) -> str:
     old = received <= seen.started or moment_of(report.at) < seen.started - CLOCK_TOLERANCE
     if old or seen.now - received > SILENT_AFTER:
         return "silent"
-    faults = (_component_fault(report, component, version) for component, version in sorted(seen.release.items()))
+    faults = (
+        _component_fault(seen.now, report, component, version) for component, version in sorted(seen.release.items())
+    )
     return next(filter(None, faults), "")
 
 
-def _component_fault(report: Report, component: str, version: str) -> str:
+def waits_until(seen: Evidence, thing: str) -> datetime | None:
+    """When the maintenance window opens that a model of the release waits for on this device; None: none does."""
+    report = seen.reports.get(thing)
+    if report is None:
+        return None
+    openings = [_wait(seen.now, report, component, version) for component, version in seen.release.items()]
+    return max(filter(None, openings), default=None)
+
+
+def _wait(now: datetime, report: Report, component: str, version: str) -> datetime | None:
+    """Believed until a report can have told of the takeover, and no longer than any window is away."""
+    text = report.waiting.get(identifier(component, version), "") if component.startswith(MODEL_PREFIX) else ""
+    until = moment_of(text) if text else None
+    return until if until is not None and now - SILENT_AFTER <= until <= now + FARTHEST_OPENING else None
+
+
+def _since_windows(seen: Evidence, waits: Mapping[str, datetime]) -> timedelta:
+    """How long the gate could have been decided: devices that wait begin when their windows open, at the latest after a week."""
+    begun = seen.started + seen.rollout
+    latest = min(max(waits.values(), default=begun), begun + FARTHEST_OPENING)
+    return min(seen.age, seen.now - latest)
+
+
+def _component_fault(now: datetime, report: Report, component: str, version: str) -> str:
     heard = report.versions.get(component)
     if heard != version:
         return f"{component} {heard or 'missing'} instead of {version}"
+    if _wait(now, report, component, version) is not None:
+        return ""
     state = report.states.get(component, ComponentState.READY)
     if state != ComponentState.READY:
         return f"{component} {state}"
@@ -110,8 +144,10 @@ def identifier(component: str, version: str) -> str:
     return f"{component.removeprefix(MODEL_PREFIX)}-{version.replace('.', '-')}"
 
 
-def _judge_devices(gate: Gate, seen: Evidence, faults: Mapping[str, str], found: _Findings) -> None:
-    """Broken and failed devices count at once, devices without a good report after their time."""
+def _judge_devices(
+    gate: Gate, seen: Evidence, faults: Mapping[str, str], waits: Mapping[str, datetime], found: _Findings
+) -> None:
+    """Broken and failed devices count at once, devices without a good report after their time, devices that wait never."""
     total = len(seen.devices)
     allowed = int(gate.failed_devices * total)
     certain = max(len(seen.broken), seen.counts.bad)
@@ -122,14 +158,19 @@ def _judge_devices(gate: Gate, seen: Evidence, faults: Mapping[str, str], found:
             )
         found.failures += _grouped(seen.broken, total, "")
         return
-    waiting = {thing: fault for thing, fault in faults.items() if thing not in seen.broken}
-    if len(waiting) + len(seen.broken) <= allowed:
-        found.notes += _grouped({**waiting, **seen.broken}, total, ", tolerated")
+    late = {thing: fault for thing, fault in faults.items() if thing not in seen.broken}
+    windows = {thing: f"waits for its maintenance window until {moment_text(until)}" for thing, until in waits.items()}
+    bad = len(late) + len(seen.broken)
+    if bad + len(waits) <= allowed:
+        found.notes += _grouped({**late, **seen.broken, **windows}, total, ", tolerated")
         return
-    if seen.age >= timedelta(minutes=gate.report_minutes):
-        found.failures += _grouped({**waiting, **seen.broken}, total, f" after {gate.report_minutes} minutes")
+    found.open += _grouped(windows, total, "")
+    if bad <= allowed:
+        found.notes += _grouped({**late, **seen.broken}, total, ", tolerated")
+    elif seen.age >= timedelta(minutes=gate.report_minutes):
+        found.failures += _grouped({**late, **seen.broken}, total, f" after {gate.report_minutes} minutes")
     else:
-        found.open += _grouped(waiting, total, " so far")
+        found.open += _grouped(late, total, " so far")
 
 
 def _judge_rates(gate: Gate, seen: Evidence, good: Sequence[str], found: _Findings) -> None:
@@ -155,7 +196,7 @@ def _judge_limit(what: str, parts: tuple[int, int], limit: float, confidence: fl
     bad, total = parts
     if total == 0 or bad <= limit * total:
         return
-    low, _ = wilson(bad, total, confidence)
+    low, _ = sequence(bad, total, limit, confidence)
     line = f"{bad} of {total} ({bad / total:.1%}) {what}"
     if low > limit:
         found.failures.append(line)
@@ -177,7 +218,7 @@ def _judge_defects(gate: Gate, seen: Evidence, new: tuple[int, int], old: tuple[
     low, high = difference(new, old, gate.confidence)
     line = (
         f"defect rate {old[0] / old[1]:.2%} of {old[1]} parts before, {new[0] / max(1, new[1]):.2%} of {new[1]} since: "
-        f"difference {low:+.2%} to {high:+.2%} at {gate.confidence:.0%} confidence, allowed ±{gate.defect_rate_margin:.2%}"
+        f"difference {low:+.2%} to {high:+.2%} at {gate.confidence:.0%} confidence over all looks, allowed ±{gate.defect_rate_margin:.2%}"
     )
     found.figures |= {"difference_low": round(low, 5), "difference_high": round(high, 5)}
     if low > gate.defect_rate_margin or high < -gate.defect_rate_margin:

@@ -17,7 +17,7 @@ from linewatch_common.messages.base import decode as decode_message
 from linewatch_common.messages.fleet import FleetHealth
 
 from model_build.fleet.calls import Caller
-from model_build.fleet.configuration import decode, moment_text
+from model_build.fleet.configuration import decode, moment_of, moment_text
 from model_build.fleet.errors import NotFoundError
 from model_build.fleet.records import DeviceTally, Tally
 from model_build.fleet.store import StateStore
@@ -89,6 +89,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     versions: dict[str, str] = {}
     states: dict[str, str] = {}
     models: list[str] = []
+    waiting: dict[str, str] = {}  # identifier of a model to when the window opens that it waits for
     outcomes: dict[str, int] = {}
     latency: list[int] = []
     alerts: list[str] = []
@@ -151,6 +152,9 @@ def digest(thing: str, raw: bytes, listed: Listed) -> Report:
         message: FleetHealth = decode_message(raw, FleetHealth)
     except MessageError as error:
         return Report(tag=listed.tag, received=listed.received, unreadable=str(error)[:200])
+    problem = _moments_problem(message)
+    if problem:
+        return Report(tag=listed.tag, received=listed.received, unreadable=problem)
     if message.thing != thing:
         return Report(tag=listed.tag, received=listed.received, unreadable=f"it names the thing {message.thing!r}")
     return Report(
@@ -161,11 +165,22 @@ def digest(thing: str, raw: bytes, listed: Listed) -> Report:
         versions={name: heard.version for name, heard in message.components.items()},
         states={name: str(heard.state) for name, heard in message.components.items()},
         models=[use.identifier for use in message.models],
+        waiting={wait.identifier: wait.until for wait in message.waiting},
         outcomes=message.outcomes,
         latency=message.latency_ms,
         alerts=list(message.alerts),
         reason=message.reason,
     )
+
+
+def _moments_problem(message: FleetHealth) -> str:
+    """The schema knows what a moment looks like, not that there is no month 13."""
+    try:
+        for text in (message.at, message.since, *(wait.until for wait in message.waiting)):
+            moment_of(text)
+    except ValueError:
+        return f"{text!r} is no moment"
+    return ""
 
 
 def tallies(reports: Mapping[str, Report], things: Iterable[str]) -> dict[str, DeviceTally]:

@@ -44,7 +44,7 @@ def _request(made: Plan, ring: str, name: str, components: dict[str, Any]) -> di
                         "thresholdPercentage": rule.percent,
                         "minNumberOfExecutedThings": rule.minimum_devices,
                     }
-                    for rule in fleet.abort
+                    for rule in fleet.aborts_of(settings)
                 ]
             },
             "timeoutConfig": {"inProgressTimeoutInMinutes": fleet.install_minutes},

@@ -17,7 +17,10 @@ NAMES_SHOWN = 10
 
 
 class RingStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One ring. `reporting`, `silent` and `elsewhere` (another version than deployed, or not ready) add up to `devices`."""
+    """One ring. `reporting`, `silent` and `elsewhere` (another version than deployed, or not ready) add up to `devices`.
+
+    `waiting`: of those that report, how many have a model that waits for its maintenance window.
+    """
 
     ring: str
     group: str
@@ -29,6 +32,7 @@ class RingStatus(msgspec.Struct, frozen=True, kw_only=True):
     reporting: int
     silent: int
     elsewhere: int
+    waiting: int
     parts: int
     defects: int
     alerts: int
@@ -69,6 +73,7 @@ def fleet_status(core: FleetCore, fleet: Fleet, summary: Summary) -> FleetStatus
                 reporting=len(things) - len(faults),
                 silent=sum(fault == "silent" for fault in faults.values()),
                 elsewhere=sum(fault != "silent" for fault in faults.values()),
+                waiting=sum(bool(report and report.waiting) and thing not in faults for thing, report in seen),
                 parts=sum(tally.outcomes.values()),
                 defects=tally.outcomes.get(Outcome.FAIL, 0),
                 alerts=sum(bool(report and report.alerts) for _, report in seen),

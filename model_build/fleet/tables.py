@@ -38,6 +38,7 @@ def print_status(console: Console, status: FleetStatus) -> None:
             f"{status.fleet}: plan {current.plan} {current.phase} {current.ring}{reason}", highlight=False, markup=False
         )
     console.print(f"health gathered {status.gathered or 'never'}", highlight=False)
+    waiting = any(ring.waiting for ring in status.rings)  # rare, and a terminal is narrow
     names = (
         "ring",
         "devices",
@@ -48,6 +49,7 @@ def print_status(console: Console, status: FleetStatus) -> None:
         "reporting",
         "silent",
         "other",
+        *(["waiting"] if waiting else []),
         "parts",
         "defects",
         "alerts",
@@ -63,7 +65,8 @@ def print_status(console: Console, status: FleetStatus) -> None:
             ring.counts.waiting,
             ring.counts.bad,
         )
-        table.add_row(*map(str, (*cells, ring.reporting, ring.silent, ring.elsewhere, ring.parts, rate, ring.alerts)))
+        elsewhere = (ring.elsewhere, ring.waiting) if waiting else (ring.elsewhere,)
+        table.add_row(*map(str, (*cells, ring.reporting, ring.silent, *elsewhere, ring.parts, rate, ring.alerts)))
     console.print(table)
     for ring in status.rings:
         for concern in ring.concerns:

@@ -9,7 +9,7 @@ from typing import Any
 
 import boto3
 
-from model_build.infrastructure import releasing, rings, starter
+from model_build.infrastructure import compiling, releasing, rings, starter
 from model_build.infrastructure import watch as watching
 from model_build.infrastructure.services import Services
 
@@ -28,6 +28,10 @@ def _services() -> Services:
         component_bucket=os.environ["LINEWATCH_COMPONENT_BUCKET"],
         topic=os.environ.get("LINEWATCH_TOPIC", ""),
         state_machine=os.environ.get("LINEWATCH_STATE_MACHINE", ""),
+        prefix=os.environ.get("LINEWATCH_PREFIX", "linewatch"),
+        training_data=os.environ.get("LINEWATCH_TRAINING_DATA", ""),
+        neo_architecture=os.environ.get("LINEWATCH_NEO_ARCHITECTURE", ""),
+        cool_down_days=float(os.environ.get("LINEWATCH_COOL_DOWN_DAYS", "30")),
         clock=lambda: datetime.now(UTC),
         sleep=time.sleep,
     )
@@ -41,6 +45,11 @@ def start(event: dict[str, Any], _context: object) -> dict[str, Any]:
 def admit(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """{"release"}"""
     return releasing.admit(_services(), event)
+
+
+def compilation(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """{"release"}"""
+    return compiling.request(_services(), event)
 
 
 def publish(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -64,3 +73,20 @@ def watch(_event: dict[str, Any], _context: object, say: Callable[[str], None] =
     figures = watching.watch(services)
     say(watching.metric_line(services.fleet, figures, int(services.clock().timestamp() * 1000)))
     return figures
+
+
+def drift(_event: dict[str, Any], _context: object, say: Callable[[str], None] = print) -> dict[str, Any]:
+    """A schedule's."""
+    from model_build.infrastructure import drifting  # noqa: PLC0415 - numerics are in the bundle `drift` alone
+
+    services = _services()
+    answer = drifting.look(services)
+    say(drifting.metric_line(services.fleet, answer, int(services.clock().timestamp() * 1000)))
+    return answer
+
+
+def retrain(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """An alert of EventBridge."""
+    from model_build.infrastructure import retraining  # noqa: PLC0415 - what it knows of pipelines is in the bundle `drift` alone
+
+    return retraining.start(_services(), event)

@@ -13,6 +13,8 @@ MAX_HISTORY_EVENTS = 25_000  # of one execution, by Step Functions
 MAX_TURNS = 120  # of the loop in one chapter; tests count what a turn can cost at most
 _BUILD_POLL_SECONDS = 30
 _JOB_SECONDS = 3600
+# Neo takes minutes; each look waits longer than the last one, for an hour in all.
+_COMPILE_WAIT, _LONGEST_COMPILE_WAIT = 15, 300
 _TASK_SECONDS = 330  # a function ends after 300
 _A_FORTNIGHT = 14 * 24 * 3600
 _INSTANCE, _VOLUME_GB = "ml.m5.large", 20
@@ -65,19 +67,13 @@ def text() -> bytes:
 def _beginning() -> dict[str, State]:
     return {
         "Entry": _choice([(_present("$.rollback"), "PollRollback"), (_present("$.fleet"), "StartRing")], "Admit"),
-        "Admit": _call("AdmitFunction", {"release.$": "$.release"}, "$.admitted", "Build"),
-        "Build": _build(),
+        "Admit": _call("AdmitFunction", {"release.$": "$.release"}, "$.admitted", "CompileFirst"),
+        **_compiling(),
+        "Build": _job("$.admitted.job", "$.with.arguments", "LookAtBuild", "WaitForBuild"),
         "WaitForBuild": {"Type": "Wait", "Seconds": _BUILD_POLL_SECONDS, "Next": "LookAtBuild"},
-        "LookAtBuild": {
-            "Type": "Task",
-            "Resource": "arn:aws:states:::aws-sdk:sagemaker:describeProcessingJob",
-            "Parameters": {"ProcessingJobName.$": "$.admitted.job"},
-            "ResultSelector": {"status.$": "$.ProcessingJobStatus"},
-            "ResultPath": "$.build",
-            "Retry": [_SAGEMAKER_RETRY],
-            "Catch": [_FAILED],
-            "Next": "Built",
-        },
+        "LookAtBuild": _look(
+            "ProcessingJob", "$.admitted.job", {"status.$": "$.ProcessingJobStatus"}, "$.build", "Built"
+        ),
         "Built": _choice(
             [
                 (_equals("$.build.status", "Completed"), "Publish"),
@@ -88,7 +84,7 @@ def _beginning() -> dict[str, State]:
         ),
         "NotBuilt": _set(
             "$.error",
-            {"Error": "BuildRefused", "Cause.$": "States.Format('job {} {}', $.admitted.job, $.build.status)"},
+            {"Error": "BuildRefused", "Cause.$": "States.Format('job of {} {}', $.release, $.build.status)"},
             "Touched",
         ),
         "Publish": _call("PublishFunction", {"release.$": "$.release"}, "$.published", "Plan"),
@@ -102,18 +98,125 @@ def _beginning() -> dict[str, State]:
     }
 
 
-def _build() -> State:
+def _compiling() -> dict[str, State]:
+    """Behind a flag: Neo compiles the approved model, and the build judges the result by the same gate before it signs it.
+
+    Without a result the approved model is built as it is, and the outcome says why.
+    """
+    ended = "$.compile.name, $.compiled.job.CompilationJobStatus"
+    refused = {"note.$": f"States.Format('Neo: job {{}} {{}}: the approved model goes on as it is', {ended})"}
+    return {
+        "CompileFirst": _choice([(_equals("$.admitted.compile", "yes"), "Source")], "BuildApproved"),
+        "BuildApproved": _set("$.with", {"arguments.$": "States.Array('--release', $.release)"}, "Build"),
+        "Source": _job(
+            "$.admitted.source_job", "States.Array('--release', $.release, '--source')", "LookAtSource", "WaitForSource"
+        ),
+        "WaitForSource": {"Type": "Wait", "Seconds": _BUILD_POLL_SECONDS, "Next": "LookAtSource"},
+        "LookAtSource": _look(
+            "ProcessingJob", "$.admitted.source_job", {"status.$": "$.ProcessingJobStatus"}, "$.build", "Sourced"
+        ),
+        "Sourced": _choice(
+            [
+                (_equals("$.build.status", "Completed"), "Request"),
+                (_equals("$.build.status", "Failed"), "NotBuilt"),
+                (_equals("$.build.status", "Stopped"), "NotBuilt"),
+            ],
+            "WaitForSource",
+        ),
+        "Request": _call("CompilationFunction", {"release.$": "$.release"}, "$.compile", "Requested"),
+        "Requested": _choice([(_equals("$.compile.wanted", "yes"), "Compile")], "BuildApproved"),
+        "Compile": _compile(),
+        "CompileSoon": _set("$.look", {"seconds": _COMPILE_WAIT}, "WaitForCompile"),
+        "WaitForCompile": {"Type": "Wait", "SecondsPath": "$.look.seconds", "Next": "LookAtCompile"},
+        "LookAtCompile": _look(
+            "CompilationJob",
+            "$.compile.name",
+            {"job.$": "$"},  # before its end not every field is there
+            "$.compiled",
+            "Compiled",
+        ),
+        "Compiled": _choice(
+            [
+                (_equals("$.compiled.job.CompilationJobStatus", "COMPLETED"), "BuildCompiled"),
+                (_equals("$.compiled.job.CompilationJobStatus", "FAILED"), "NotCompiled"),
+                (_equals("$.compiled.job.CompilationJobStatus", "STOPPED"), "NotCompiled"),
+                (
+                    {"Variable": "$.look.seconds", "NumericGreaterThanEquals": _LONGEST_COMPILE_WAIT},
+                    "NotCompiled",
+                ),
+            ],
+            "CompileLater",
+        ),
+        "CompileLater": _set(
+            "$.look",
+            {"seconds.$": f"States.MathAdd($.look.seconds, {_COMPILE_WAIT})"},
+            "WaitForCompile",
+        ),
+        "NotCompiled": _set("$.compile", refused, "BuildApproved"),
+        "BuildCompiled": _set(
+            "$.with",
+            {
+                "arguments.$": "States.Array('--release', $.release, '--compiled', $.compiled.job.ModelArtifacts.S3ModelArtifacts)"
+            },
+            "Build",
+        ),
+    }
+
+
+def _compile() -> State:
+    return {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::aws-sdk:sagemaker:createCompilationJob",
+        "Parameters": {
+            "CompilationJobName.$": "$.compile.name",
+            "RoleArn": "${CompilationRole}",
+            "InputConfig": {
+                "S3Uri.$": "$.compile.input",
+                "DataInputConfig.$": "$.compile.shapes",
+                "Framework": "ONNX",
+            },
+            "OutputConfig": {
+                "S3OutputLocation.$": "$.compile.output",
+                "TargetPlatform": {"Os": "LINUX", "Arch": "${NeoArchitecture}"},
+            },
+            "StoppingCondition": {"MaxRuntimeInSeconds.$": "$.compile.limit"},
+        },
+        "ResultPath": None,
+        "Retry": [_SAGEMAKER_RETRY],
+        "Catch": [
+            {"ErrorEquals": ["SageMaker.ResourceInUseException"], "ResultPath": None, "Next": "CompileSoon"},
+            _FAILED,
+        ],
+        "Next": "CompileSoon",
+    }
+
+
+def _look(kind: str, name: str, selected: State, result: str, then: str) -> State:
+    """How a job of SageMaker is."""
+    return {
+        "Type": "Task",
+        "Resource": f"arn:aws:states:::aws-sdk:sagemaker:describe{kind}",
+        "Parameters": {f"{kind}Name.$": name},
+        "ResultSelector": selected,
+        "ResultPath": result,
+        "Retry": [_SAGEMAKER_RETRY],
+        "Catch": [_FAILED],
+        "Next": then,
+    }
+
+
+def _job(name: str, arguments: str, look: str, wait: str) -> State:
     """Heavy work has an image and a machine of its own; the same name again is the same job."""
     return {
         "Type": "Task",
         "Resource": "arn:aws:states:::aws-sdk:sagemaker:createProcessingJob",
         "Parameters": {
-            "ProcessingJobName.$": "$.admitted.job",
+            "ProcessingJobName.$": name,
             "RoleArn": "${JobRole}",
             "AppSpecification": {
                 "ImageUri": "${JobImage}",
                 "ContainerEntrypoint": ["python3.11", "-m", "model_build.infrastructure.job"],
-                "ContainerArguments.$": "States.Array('--release', $.release)",
+                "ContainerArguments.$": arguments,
             },
             "Environment": {
                 "LINEWATCH_FLEET_BUCKET": "${FleetBucket}",
@@ -128,10 +231,10 @@ def _build() -> State:
         "ResultPath": None,
         "Retry": [_SAGEMAKER_RETRY],
         "Catch": [
-            {"ErrorEquals": ["SageMaker.ResourceInUseException"], "ResultPath": None, "Next": "LookAtBuild"},
+            {"ErrorEquals": ["SageMaker.ResourceInUseException"], "ResultPath": None, "Next": look},
             _FAILED,
         ],
-        "Next": "WaitForBuild",
+        "Next": wait,
     }
 
 

@@ -2,6 +2,8 @@
 
 release.json    by the starter, once: a second event finds it
 admitted.json   what was registered and approved
+source.json     what Neo is to compile, where the account asks for it; neo/ has its input and result
+evaluation.json how the compiled artefact did before the gate
 signature.json  the approval's signature, kept so that a second try builds the same bytes
 component.json  the built component version
 failure.json    why the job refused the package
@@ -52,6 +54,14 @@ class BuiltRecord(Struct, frozen=True, kw_only=True, tag_field="schema", tag="li
     key: str  # id of the key that signed the package
 
 
+class CompiledVerdict(Struct, frozen=True, kw_only=True, tag_field="schema", tag="linewatch.CompiledVerdict/1"):
+    """How the gate judged what Neo made; `refusals` is empty when it passed."""
+
+    artefact: str
+    sha256: str
+    refusals: list[str]
+
+
 class Failure(Struct, frozen=True, kw_only=True):
     """Why a job refused."""
 
@@ -72,6 +82,7 @@ class Outcome(Struct, frozen=True, kw_only=True, tag_field="schema", tag="linewa
     plan: str = ""
     ring: str = ""
     rings: list[dict[str, str]] = []
+    note: str = ""  # that the approved model was deployed as it is, though compiling it was asked for
 
 
 def release_of(model_package: str) -> str:

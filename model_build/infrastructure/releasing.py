@@ -5,6 +5,7 @@ from typing import Any
 
 from model_build.fleet.configuration import moment_of, moment_text
 from model_build.fleet.errors import FleetError, NotFoundError
+from model_build.infrastructure.compiling import job_name
 from model_build.infrastructure.records import Admitted, BuiltRecord, Failure, Outcome, Release, read, write
 from model_build.infrastructure.rings import reason_of
 from model_build.infrastructure.services import Services
@@ -17,7 +18,6 @@ from model_build.publishing.publisher import Publisher
 DEPLOYABLE_SECONDS = 200.0
 _MAX_SUBJECT = 100  # of a message in SNS
 _MAX_REASON = 2000
-JOB_PREFIX = "linewatch-"
 NOTE_PREFIX = "linewatch_"  # of what we write back into the registry
 
 
@@ -26,7 +26,10 @@ class WithdrawnError(FleetError):
 
 
 def admit(services: Services, event: Mapping[str, Any]) -> dict[str, Any]:
-    """Read what was registered and approved, and keep it. Raises WithdrawnError, InputError, FleetError."""
+    """Read what was registered and approved, and keep it; "compile" says whether it is to be compiled first.
+
+    Raises WithdrawnError, InputError, FleetError.
+    """
     record = read(services.releases, event["release"], "release.json", Release)
     found = services.call(services.client("sagemaker"), "describe_model_package", ModelPackageName=record.model_package)
     if found.get("ModelApprovalStatus") != APPROVED:
@@ -46,7 +49,9 @@ def admit(services: Services, event: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "component": registered.component,
         "version": registered.version,
-        "job": f"{JOB_PREFIX}{record.release}"[:63],
+        "job": job_name(record.release),
+        "source_job": job_name(record.release, "source"),
+        "compile": "yes" if services.neo_architecture else "no",
     }
 
 
@@ -77,7 +82,7 @@ def report(services: Services, event: Mapping[str, Any]) -> dict[str, Any]:
         "publish",
         TopicArn=services.topic,
         Subject=line[:_MAX_SUBJECT],
-        Message=f"{line}\n{outcome.reason}\n{services.releases.address}{outcome.release}/outcome.json\n",
+        Message=f"{line}\n{outcome.reason}\n{outcome.note}\n{services.releases.address}{outcome.release}/outcome.json\n",
     )
     _note(services, outcome)
     return {"status": outcome.status, "error": outcome.error or outcome.status, "reason": outcome.reason}
@@ -102,6 +107,7 @@ def _outcome(services: Services, status: str, state: Mapping[str, Any]) -> Outco
         version=admitted.get("version", ""),
         plan=(state.get("fleet") or {}).get("plan", ""),
         ring=state.get("ring", ""),
+        note=str((state.get("compile") or {}).get("note", ""))[:_MAX_REASON],
         rings=[{key: str(value) for key, value in row.items()} for row in rolled.get("rings", [])],
     )
 

@@ -20,7 +20,11 @@ HEALTH_PREFIX = "health/"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """`client` gives a boto3 client by service. `topic` and `state_machine` are ARNs, empty where a function has none."""
+    """`client` gives a boto3 client by service. `topic` and `state_machine` are ARNs, empty where a function has none.
+
+    `prefix` begins the account's names. A drift alert starts a training pipeline on `training_data` (empty: the pipeline's own default),
+    at most once in `cool_down_days`. `neo_architecture`: what Neo compiles approved models for before they are built; empty: nothing.
+    """
 
     client: Callable[[str], Any]
     fleet: str
@@ -30,6 +34,10 @@ class Services:
     sleep: Callable[[float], None]
     topic: str = ""
     state_machine: str = ""
+    prefix: str = "linewatch"
+    training_data: str = ""
+    cool_down_days: float = 30
+    neo_architecture: str = ""
 
     @property
     def call(self) -> Caller:
@@ -50,6 +58,11 @@ class Services:
     def heard(self) -> S3Store:
         """Where `watch` keeps when each device was heard last."""
         return S3Store(self.client("s3"), self.fleet_bucket, HEALTH_PREFIX, self.call)
+
+    @property
+    def drift(self) -> S3Store:
+        """What is kept of the models' lives, and of trainings that alerts started."""
+        return S3Store(self.client("s3"), self.fleet_bucket, f"drift/{self.fleet}", self.call)
 
     @property
     def core(self) -> FleetCore:

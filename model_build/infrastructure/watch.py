@@ -1,4 +1,7 @@
-"""Counts devices that report and devices that are silent, for the dashboard and its alarm, and keeps when each was heard last."""
+"""Counts devices that report and devices that are silent, for the dashboard and its alarm, and keeps when each was heard last.
+
+A device that left the fleet is no silent one: of those that fell silent last, IoT is asked whether they still exist.
+"""
 
 import json
 from datetime import timedelta
@@ -7,12 +10,15 @@ from typing import Any
 import msgspec
 
 from model_build.fleet.configuration import decode, moment_of
+from model_build.fleet.errors import FleetInputError
 from model_build.infrastructure.services import Services
 
 SILENT_AFTER = timedelta(minutes=10)
 # A device that was switched off for good is no alarm for ever.
 FORGOTTEN_AFTER = timedelta(days=1)
 HEARD_KEY = "heard.json"
+# A device that was removed is among those that fell silent last; when a whole plant is cut off, not all of it is asked for each time.
+ASKED = 50
 
 
 def watch(services: Services) -> dict[str, int]:
@@ -20,9 +26,22 @@ def watch(services: Services) -> dict[str, int]:
     now = services.clock()
     heard = _known(services) | {thing: listed.received for thing, listed in services.reports.listing().items()}
     heard = {thing: received for thing, received in heard.items() if now - moment_of(received) <= FORGOTTEN_AFTER}
+    silent = [thing for thing, received in heard.items() if now - moment_of(received) > SILENT_AFTER]
+    latest = sorted(silent, key=lambda thing: heard[thing], reverse=True)[:ASKED]
+    gone = {thing for thing in latest if not _exists(services, thing)}
+    heard = {thing: received for thing, received in heard.items() if thing not in gone}
     services.heard.write(HEARD_KEY, msgspec.json.encode(heard))
-    silent = sum(now - moment_of(received) > SILENT_AFTER for received in heard.values())
-    return {"DevicesReporting": len(heard) - silent, "DevicesSilent": silent}
+    left = len(silent) - len(gone)
+    return {"DevicesReporting": len(heard) - left, "DevicesSilent": left}
+
+
+def _exists(services: Services, thing: str) -> bool:
+    """A thing's name that IoT would not take is none either: what reports say of names is checked by the rule, not by us."""
+    try:
+        services.call(services.client("iot"), "describe_thing", thingName=thing)
+    except FleetInputError:
+        return False
+    return True
 
 
 def _known(services: Services) -> dict[str, str]:

@@ -24,6 +24,8 @@ def package(places: Processing, flags: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m model_build.jobs package")
     for name in ("component", "code-digest", "package-uri", "report-uri"):
         parser.add_argument(f"--{name}", required=True)
+    for name in ("data-uri", "run-uri", "gate"):
+        parser.add_argument(f"--{name}", default="")
     options, rest = parser.parse_known_args(flags)
     run, evaluation, artefact = places.run(), places.input("evaluation"), places.input("artefact") / COMPILED
     packages, out = places.work("packages"), places.output("package")
@@ -46,6 +48,9 @@ def package(places: Processing, flags: Sequence[str]) -> None:
         data_digest=trained.data,
         code_digest=options.code_digest,
         report_uri=options.report_uri,
+        data_uri=options.data_uri,
+        run_uri=options.run_uri,
+        gate=options.gate,
         artefacts={
             "compiled": file_sha256(artefact / ARTEFACT_FILE),
             "evaluation": file_sha256(evaluation / EVALUATION_FILE),

@@ -9,7 +9,7 @@ from linewatch_common.errors import InputError, StorageError
 from model_build.__main__ import parsed
 from model_build.compiling.artefact import read_artefact
 from model_build.evaluation.opening import LOG_FILE
-from model_build.jobs.gate import EVALUATION_FILE, write_gate
+from model_build.jobs.gate import EVALUATION_FILE, Gate, write_gate
 from model_build.jobs.package import package
 from model_build.jobs.places import COMPILED, PREPARED, Processing
 
@@ -26,13 +26,13 @@ def prepare(places: Processing, flags: Sequence[str]) -> None:
 
 def evaluate(places: Processing, flags: Sequence[str]) -> None:
     """input/data and input/model to output/evaluation, with gate.json; `flags` as `evaluate` takes them."""
-    _judge(places, flags, ())
+    judge(places, flags, ())
 
 
 def evaluate_compiled(places: Processing, flags: Sequence[str]) -> None:
     """The same for the compiled model in input/artefact; input/evaluated is the float model's evaluation."""
     _openings(places.input("evaluated"), places.data())
-    _judge(places, flags, _compiled(places.input("artefact") / COMPILED))
+    judge(places, flags, _compiled(places.input("artefact") / COMPILED))
 
 
 def compile_model(places: Processing, flags: Sequence[str]) -> None:
@@ -65,7 +65,8 @@ def given(flags: Sequence[str]) -> list[str]:
     ]
 
 
-def _judge(places: Processing, flags: Sequence[str], artefact: Sequence[str]) -> None:
+def judge(places: Processing, flags: Sequence[str], artefact: Sequence[str]) -> Gate:
+    """Predict the test split (`artefact`: flags of `predict`) and evaluate. Raises LinewatchError, but not for what the gate refuses."""
     run, data, out = places.run(), places.data(), places.output("evaluation")
     said = places.work("said") / "test"
     command("predict", str(run), str(data), str(said), "--split", "test", *artefact)
@@ -78,6 +79,7 @@ def _judge(places: Processing, flags: Sequence[str], artefact: Sequence[str]) ->
     _openings(data, out)
     gate = write_gate(out)
     print(f"gate: {'passed' if gate.passed else 'refused: ' + gate.reason}")
+    return gate
 
 
 def _compiled(folder: Path) -> tuple[str, ...]:

@@ -19,6 +19,8 @@ _MAX_VALUE = 256
 Uri = Annotated[
     str, Meta(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[A-Za-z0-9_.:/=+@-]+$", max_length=_MAX_VALUE)
 ]
+OptionalUri = Annotated[str, Meta(pattern=r"^(s3://[A-Za-z0-9_.:/=+@-]+)?$", max_length=_MAX_VALUE)]
+Demands = Annotated[str, Meta(pattern=r"^([0-9.]+ [0-9.]+ [0-9.]+)?$", max_length=64)]
 PackageUri = Annotated[str, Meta(pattern=r"^s3://[A-Za-z0-9_.:/=+@-]+\.tar\.gz$", max_length=_MAX_VALUE)]
 ManifestDigest = Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}$")]
 Component = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=128)]
@@ -31,6 +33,8 @@ class RegisteredModel(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     `package_uri`: the package's .tar.gz, `package_sha256` the digest of that object, `manifest_digest` the package's identity
     (linewatch_common.manifest.manifest_digest). `component` and `version`: the Greengrass component version to publish.
     `data_digest`: of the prepared data's index. `code_digest`: of the source archive that every step ran.
+    `data_uri`, `run_uri`, `gate`: where prepared data and run lie, and what the gate asked (escapes, false rejects, image AP), so that what
+    is compiled later passes the same gate; empty where nobody said.
     `artefacts`: SHA-256 by name, of everything that was made on the way (float model, compiled model, evaluation).
     """
 
@@ -44,11 +48,14 @@ class RegisteredModel(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     data_digest: Sha256
     code_digest: Sha256
     report_uri: Uri
+    data_uri: OptionalUri = ""
+    run_uri: OptionalUri = ""
+    gate: Demands = ""
     artefacts: Annotated[dict[Artefact, Sha256], Meta(min_length=1, max_length=30)]
 
     def to_properties(self) -> dict[str, str]:
         """As `CustomerMetadataProperties`; an artefact's digest stands under `artefact_<name>`."""
-        fields: dict[str, str] = {name: getattr(self, name) for name in plain_fields()}
+        fields: dict[str, str] = {name: value for name in plain_fields() if (value := getattr(self, name))}
         return fields | {ARTEFACT_PREFIX + name: digest for name, digest in sorted(self.artefacts.items())}
 
     def to_json(self) -> bytes:
@@ -81,7 +88,7 @@ def make(**fields: object) -> RegisteredModel:
 
 
 def plain_fields() -> tuple[str, ...]:
-    """The fields that are one property each; every one is required in the registry."""
+    """The fields that are one property each; those without a default are required in the registry."""
     return tuple(name for name in RegisteredModel.__struct_fields__ if name != "artefacts")
 
 

@@ -117,6 +117,9 @@ class Jobs:
             "--code-digest": self.digest,
             "--package-uri": self._made("package", "package", PACKAGE_FILE),
             "--report-uri": Join(on="/", values=[_output(judged, "evaluation"), EVALUATION_FILE]),
+            "--data-uri": _output(prepared, "data"),
+            "--run-uri": _model(trained),
+            "--gate": Join(on=" ", values=list(self._demands().values())),
         }
         registered = PropertyFile(name="Registered", output_name="package", path=REGISTERED_FILE)
         return self._processing("Package", "package", inputs, ("package",), flags, file=registered)

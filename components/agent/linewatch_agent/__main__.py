@@ -23,7 +23,7 @@ from linewatch_agent.backends.port import Backend
 from linewatch_agent.captures.lines import Origin
 from linewatch_agent.capturing import build_captures
 from linewatch_agent.component import NAME, AgentComponent
-from linewatch_agent.config import AgentConfig, validate
+from linewatch_agent.config import AgentConfig, schedule_of, validate
 from linewatch_agent.core import AgentCore
 from linewatch_agent.counters import Counters
 from linewatch_agent.dataplane import DataPlane
@@ -114,6 +114,7 @@ def build_component(config: AgentConfig, context: Context) -> AgentComponent:
         root=context.work / "models",
         latency_budget_ms=config.golden_latency_budget_ms,
         withdrawal_seconds=config.withdrawal_minutes * 60,
+        schedule=schedule_of(config),
     )
     store = PackageStore(settings.root, config.memory_budget_mb * MEGABYTE, trust_of(config, context.work))
     file = ActiveFile(context.work / "active.json")

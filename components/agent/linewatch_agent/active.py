@@ -13,11 +13,12 @@ log = logging.getLogger(__name__)
 
 
 class ActivePackage(msgspec.Struct, frozen=True, kw_only=True):
-    """`folder` is the copy's place below the agent's models folder."""
+    """`folder` is the copy's place below the agent's models folder; `previous` the digest of the package that this one replaced."""
 
     identifier: str
     manifest_digest: Digest
     folder: str
+    previous: Digest | None = None
 
 
 class _Content(msgspec.Struct, frozen=True, kw_only=True):

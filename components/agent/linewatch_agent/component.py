@@ -56,6 +56,7 @@ class AgentComponent:
                 boot_id=self._boot_id,
                 roles=self._roles.statuses(),
                 orphaned=self._roles.orphaned(),
+                waiting=self._roles.waiting(),
                 edge=edge_heartbeat(self._origin, core.counters, core.registry.all(), core.activity),
             ),
         )

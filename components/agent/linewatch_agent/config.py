@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from linewatch_common.config import Config
 from linewatch_common.errors import ConfigError
+from linewatch_common.windows import Schedule, Window, zone_of
 from msgspec import Meta
 
 from linewatch_agent.keys import read_keys
@@ -47,6 +48,9 @@ class AgentConfig(Config, frozen=True, kw_only=True):
     trusted_keys: Annotated[list[PublicKeyText], Meta(max_length=6)] = []  # noqa: RUF012 - likewise
     require_signature: bool = False
     withdrawal_minutes: Annotated[float, Meta(gt=0, le=10_080)] = 30
+    # When a model may replace another one; none: at any time. Greengrass lite keeps the list as one text of at most 1022 bytes.
+    maintenance_windows: Annotated[list[Window], Meta(max_length=8)] = []  # noqa: RUF012 - likewise
+    maintenance_time_zone: Annotated[str, Meta(min_length=1, max_length=64)] = "UTC"
     # Captured data.
     device_fleet_name: Annotated[str, Meta(pattern=NAME_63, max_length=63)] = "linewatch"
     capture_data_destination: Literal["", "Disk", "Cloud", "StreamManager"] = ""
@@ -90,6 +94,14 @@ class AgentConfig(Config, frozen=True, kw_only=True):
         return self.destination == "Cloud" or self.capture_data_periodic_upload
 
 
+def schedule_of(config: AgentConfig) -> Schedule:
+    """The device's own maintenance windows. Raises ConfigError."""
+    try:
+        return Schedule(config.maintenance_windows, zone_of(config.maintenance_time_zone))
+    except ConfigError as error:
+        raise ConfigError(f"MaintenanceTimeZone: {error}") from error
+
+
 def validate(config: AgentConfig) -> None:
     """What one key's bounds cannot say. Raises ConfigError."""
     if config.capture_data_batch_size >= config.capture_data_buffer_size:
@@ -113,6 +125,7 @@ def validate(config: AgentConfig) -> None:
     if config.lookout_socket and config.lookout_socket == config.unix_socket_name:
         raise ConfigError("LookoutSocket: is the same as UnixSocketName; each interface needs a socket of its own")
     read_keys(config.trusted_keys)
+    schedule_of(config)
     if config.require_signature and not config.trusted_keys:
         raise ConfigError("TrustedKeys: is empty, so RequireSignature would refuse every package")
     _check_sending(config)

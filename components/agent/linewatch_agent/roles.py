@@ -8,12 +8,21 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from linewatch_common.errors import CorruptStateError, InputError, PackageError, StorageError
 from linewatch_common.logs import capped
-from linewatch_common.messages.models import ModelActivated, ModelOffered, ModelProved, ModelRefused, ModelRetired
-from linewatch_common.messages.status import RoleStatus
+from linewatch_common.messages.models import (
+    ModelActivated,
+    ModelOffered,
+    ModelProved,
+    ModelRefused,
+    ModelRetired,
+    ModelWaiting,
+)
+from linewatch_common.messages.status import RoleStatus, WaitingModel
+from linewatch_common.windows import Schedule
 
 from linewatch_agent.active import ActiveFile, ActivePackage
 from linewatch_agent.counters import Counters
@@ -21,6 +30,7 @@ from linewatch_agent.loading import LoadedModel
 from linewatch_agent.packages import PackageStore, StoredPackage
 from linewatch_agent.proof import Proof, prove
 from linewatch_agent.registry import Entry, ModelRegistry
+from linewatch_agent.waiting import WaitingModels
 
 log = logging.getLogger(__name__)
 
@@ -31,13 +41,17 @@ MAX_REASON = 300
 
 @dataclass(slots=True)
 class _Active:
-    """`offered`: a model component stands behind it since our start. `withdrawn_at`: monotonic, when that one said that it goes."""
+    """`offered`: a model component stands behind it since our start. `withdrawn_at`: monotonic, when that one said that it goes.
+
+    `previous`: the manifest digest of the package that it replaced, the way back; None after that way was taken.
+    """
 
     role: str
     package: StoredPackage
     model: LoadedModel
     offered: bool
     withdrawn_at: float | None = None
+    previous: str | None = None
 
     @property
     def identifier(self) -> str:
@@ -53,12 +67,16 @@ class _Replaced:
 
 @dataclass(frozen=True, slots=True)
 class RoleSettings:
-    """`root`: the folder that holds the copies. `withdrawal_seconds`: how long a withdrawn model waits for a new offer."""
+    """`root`: the folder that holds the copies. `withdrawal_seconds`: how long a withdrawn model waits for a new offer.
+
+    `schedule`: when a model may replace another one.
+    """
 
     component: str
     root: Path
     latency_budget_ms: float
     withdrawal_seconds: float
+    schedule: Schedule = field(default_factory=Schedule)
 
 
 @dataclass(slots=True)
@@ -69,7 +87,10 @@ class _State:
 
 
 class Roles:
-    """Changed by one thread; `statuses`, `orphaned` and `problems` may be asked by any. `on_change` hears of every new active model."""
+    """Changed by one thread; `statuses`, `waiting`, `orphaned` and `problems` may be asked by any.
+
+    `on_change` hears of every model that is active or waits anew.
+    """
 
     def __init__(
         self,
@@ -92,6 +113,7 @@ class Roles:
         self._started = clock()
         self._lock = threading.Lock()
         self._state = _State()
+        self._waiting = WaitingModels(settings.schedule, clock, on_change)
 
     def restore(self) -> None:
         """Serve what was active before, from our own copies. A broken copy is refused with a line, and its role stays empty."""
@@ -108,8 +130,8 @@ class Roles:
                 self._problem(role, f"role {role}: {package.identifier} is not restored: {error}")
         self._store.sweep([self._settings.root / package.folder for package in recorded.values()])
 
-    def answer(self, offer: ModelOffered) -> ModelProved | ModelActivated | ModelRefused:
-        """Prove (trial) or activate the offered package. What runs is not touched by one that is refused."""
+    def answer(self, offer: ModelOffered) -> ModelProved | ModelActivated | ModelWaiting | ModelRefused:
+        """Prove (trial) or activate the offered package, or let it wait. What runs is not touched by one that waits or is refused."""
         try:
             return self._prove(offer) if offer.trial else self._activate(offer)
         except (InputError, StorageError) as error:
@@ -120,7 +142,10 @@ class Roles:
             )
 
     def withdrawn(self, message: ModelRetired) -> None:
-        """A model component stops: its model stays until a new offer, or until nobody offered it for long."""
+        """A model component stops: its model stays until a new offer, or until nobody offered it for long. One that waits is forgotten."""
+        waits = self._waiting.statuses().get(message.role)
+        if waits is not None and waits.identifier == message.identifier:
+            self._waits_no_longer(message.role, "its component went")
         active = self._state.active.get(message.role)
         if active is None or active.identifier != message.identifier or message.by == self._settings.component:
             return
@@ -137,6 +162,8 @@ class Roles:
 
         `in_use`: the identifiers that Inspector named in its last heartbeat, heard at `heard_at` (monotonic); None without Inspector.
         """
+        for role in self._waiting.look():
+            self._renew_patience(role)
         retired = list(self._retire_replaced(in_use, heard_at))
         retired += self._retire_withdrawn()
         self._counters.add("models_retired", len(retired))
@@ -147,12 +174,21 @@ class Roles:
         with self._lock:
             return {role: _status(active) for role, active in self._state.active.items()}
 
+    def waiting(self) -> dict[str, WaitingModel]:
+        """Each role's model that waits for the maintenance window, for the heartbeat."""
+        return self._waiting.statuses()
+
     def orphaned(self) -> list[str]:
-        """Active since our start without any offer, for longer than a withdrawn model would have."""
+        """Active since our start without any offer, for longer than a withdrawn model would have, and without a successor that waits."""
         if self._clock() - self._started < self._settings.withdrawal_seconds:
             return []
+        heir = self._waiting.statuses()
         with self._lock:
-            return sorted(active.identifier for active in self._state.active.values() if not active.offered)
+            return sorted(
+                active.identifier
+                for role, active in self._state.active.items()
+                if not active.offered and role not in heir
+            )
 
     def problems(self) -> str:
         """What could not be restored and has no successor yet; empty when all is well."""
@@ -164,7 +200,7 @@ class Roles:
         if package.manifest.role != role:
             raise PackageError(f"its manifest says role {package.manifest.role!r}")
         model = self._registry.load_aside(package.folder, str(package.folder))
-        self._serve(_Active(role, package, model, offered=False))
+        self._serve(_Active(role, package, model, offered=False, previous=recorded.previous))
         log.info("role %s: %s restored from our own copy", role, recorded.identifier)
 
     def _prove(self, offer: ModelOffered) -> ModelProved:
@@ -183,20 +219,28 @@ class Roles:
             golden_samples=proof.samples,
         )
 
-    def _activate(self, offer: ModelOffered) -> ModelActivated:
+    def _activate(self, offer: ModelOffered) -> ModelActivated | ModelWaiting:
         before = self._state.active.get(offer.role)
         if before is not None and _is_same(before, offer):
             before.offered, before.withdrawn_at = True, None
+            # A rollback. Where another component stands behind what waited, it offers again.
+            self._waits_no_longer(offer.role, f"{offer.identifier} was offered again")
             return _activated(offer, None)
+        back = before is not None and before.previous == offer.manifest_digest
+        until = None if before is None or back else self._waiting.closed_until()
+        if until is not None:
+            return self._wait(offer, until)
+        previous = None if before is None or back else before.package.digest
         package = self._taken(offer)
         try:
             model, proof = self._loaded_and_proved(package)
-            self._write_down(offer.role, package)
+            self._write_down(offer.role, package, previous)
         except BaseException:
             if package.fresh:
                 self._store.drop(package.folder)
             raise
-        self._serve(_Active(offer.role, package, model, offered=True))
+        self._serve(_Active(offer.role, package, model, offered=True, previous=previous))
+        self._waiting.drop(offer.role, f"{offer.identifier} is active")
         replaced = None if before is None else self._replace(before, offer.identifier)
         self._counters.add("models_activated")
         log.info(
@@ -208,6 +252,22 @@ class Roles:
             replaced or "nothing",
         )
         return _activated(offer, replaced)
+
+    def _wait(self, offer: ModelOffered, until: datetime) -> ModelWaiting:
+        """Proved once, so that a bad package is refused now and not in the window."""
+        if not self._waiting.names(offer):
+            self._prove(offer)
+        return self._waiting.put(offer, until)
+
+    def _waits_no_longer(self, role: str, why: str) -> None:
+        self._waiting.drop(role, why)
+        self._renew_patience(role)
+
+    def _renew_patience(self, role: str) -> None:
+        """What serves was not withdrawn for good while a successor waited: its time begins now."""
+        active = self._state.active.get(role)
+        if active is not None and active.withdrawn_at is not None:
+            active.withdrawn_at = self._clock()
 
     def _taken(self, offer: ModelOffered) -> StoredPackage:
         folder = Path(offer.folder)
@@ -223,11 +283,13 @@ class Roles:
         model = self._registry.load_aside(package.folder, str(package.folder))
         return model, prove(model.net, package.folder, package.manifest, self._settings.latency_budget_ms)
 
-    def _write_down(self, role: str, package: StoredPackage | None) -> None:
-        """Make durable that `package` serves `role` (None: nothing does). Raises StorageError."""
-        packages = {name: active.package for name, active in self._state.active.items() if name != role}
+    def _write_down(self, role: str, package: StoredPackage | None, previous: str | None = None) -> None:
+        """Make durable that `package` serves `role` (None: nothing does) in place of `previous`. Raises StorageError."""
+        packages = {
+            name: (active.package, active.previous) for name, active in self._state.active.items() if name != role
+        }
         if package is not None:
-            packages[role] = package
+            packages[role] = (package, previous)
         root = self._settings.root
         self._file.write(
             {
@@ -235,8 +297,9 @@ class Roles:
                     identifier=kept.manifest.identifier,
                     manifest_digest=kept.digest,
                     folder=kept.folder.relative_to(root).as_posix(),
+                    previous=replaced,
                 )
-                for name, kept in packages.items()
+                for name, (kept, replaced) in packages.items()
             }
         )
 
@@ -266,9 +329,10 @@ class Roles:
                     yield self._retired(old.active, f"replaced by {old.by}")
 
     def _retire_withdrawn(self) -> Iterator[ModelRetired]:
-        for active in list(self._state.active.values()):
+        heir = self._waiting.statuses()
+        for role, active in list(self._state.active.items()):
             patience = self._settings.withdrawal_seconds
-            if active.withdrawn_at is None or self._clock() - active.withdrawn_at < patience:
+            if role in heir or active.withdrawn_at is None or self._clock() - active.withdrawn_at < patience:
                 continue
             try:
                 self._write_down(active.role, None)

@@ -41,7 +41,7 @@ class Topics:
 
     @property
     def models(self) -> str:
-        """Model components and EdgeAgent: ModelOffered, ModelProved, ModelActivated, ModelRetired, ModelRefused."""
+        """Model components and EdgeAgent: ModelOffered, ModelProved, ModelActivated, ModelWaiting, ModelRetired, ModelRefused."""
         return f"linewatch/{self.station}/models"
 
     @property

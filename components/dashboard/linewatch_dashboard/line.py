@@ -10,6 +10,7 @@ from linewatch_common.messages import (
     ModelProved,
     ModelRefused,
     ModelRetired,
+    ModelWaiting,
     Outcome,
     Verdict,
 )
@@ -128,7 +129,7 @@ class Line:
         agent: AgentStatus | None = heard.beat.agent if heard and not heard.lost(now) else None
         judging = self._beats.latest(INSPECTOR)
         in_use = judging.beat.inspector.in_use if judging and not judging.lost(now) and judging.beat.inspector else []
-        served = agent.roles if agent else {}
+        served, waiting = (agent.roles, agent.waiting) if agent else ({}, {})
         return [
             LoadedModel(
                 role=role,
@@ -137,6 +138,8 @@ class Line:
                 identifier=status.identifier,
                 served=True,
                 in_use=status.identifier in in_use,
+                successor=waiting[role].identifier if role in waiting else "",
+                successor_from=waiting[role].until if role in waiting else "",
             )
             for role, status in sorted(served.items())
         ]
@@ -198,6 +201,8 @@ def _model_words(message: ModelMessage) -> tuple[str, bool] | None:
     if isinstance(message, ModelActivated):
         instead = f" instead of {message.replaced}" if message.replaced else ""
         return f"{message.identifier} serves as {message.role}{instead}", False
+    if isinstance(message, ModelWaiting):
+        return f"{message.identifier} waits for the maintenance window, which opens at {message.until}", False
     if isinstance(message, ModelRetired):
         return f"{message.identifier} was retired: {message.reason}", False
     if isinstance(message, ModelProved):

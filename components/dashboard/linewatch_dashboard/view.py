@@ -16,7 +16,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadedModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model: whether the agent serves it for its role, and whether Inspector judges with it."""
+    """A model: whether the agent serves it for its role, whether Inspector judges with it, and who takes over when (UTC text)."""
 
     role: str
     name: str
@@ -24,6 +24,8 @@ class LoadedModel(msgspec.Struct, frozen=True, kw_only=True):
     identifier: str
     served: bool
     in_use: bool
+    successor: str = ""
+    successor_from: str = ""
 
 
 class ModelEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,15 +3,17 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from linewatch_common.bus import LocalBus
 from linewatch_common.heartbeats import HeartbeatWatch
-from linewatch_common.ledger import LEDGER_FILE
+from linewatch_common.ledger import LEDGER_FILE, LedgerReader
 from linewatch_common.messages import Alert, encode
 from linewatch_common.ring import RingReader, ring_path
 from linewatch_common.service import Context
 
+from linewatch_inspector.agreement import agreement
 from linewatch_inspector.alerts.board import Board
 from linewatch_inspector.alerts.rules import (
     CameraSilent,
@@ -106,7 +108,7 @@ def compose(config: InspectorConfig, context: Context, predictor: Predictor, cap
         past=past,
         heartbeats=heartbeats,
         capturer=capturer,
-        fleet=FleetReporter(reporting, tally, heartbeats),
+        fleet=FleetReporter(reporting, tally, heartbeats, partial(agreement, LedgerReader(books.writer.path), choice)),
         commands=Commands(books.recorder.label),
         ledger=books.writer.path,
         store=books.store,

@@ -15,8 +15,8 @@ from linewatch_common.bus import LocalBus
 from linewatch_common.clock import utc_now
 from linewatch_common.errors import LinewatchError
 from linewatch_common.heartbeats import HeartbeatWatch, Status
-from linewatch_common.messages import ComponentHealth, FleetHealth, ModelUse, Outcome, encode
-from linewatch_common.messages.fleet import LATENCY_BOUNDS_MS, MAX_HEALTH_BYTES, SCORE_BINS
+from linewatch_common.messages import AgentStatus, ComponentHealth, FleetHealth, ModelUse, Outcome, encode
+from linewatch_common.messages.fleet import LATENCY_BOUNDS_MS, MAX_HEALTH_BYTES, SCORE_BINS, ModelWait
 from linewatch_common.names import AGENT
 from linewatch_common.topics import fleet_health
 
@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 # A station has seven components; more would be strangers on the status topic, and a report has its limit.
 MAX_COMPONENTS = 12
-MAX_REASON = 300
+MAX_REASON = 250
+MAX_WAITING = 3  # there are three roles
 
 
 class Tally:
@@ -75,16 +76,24 @@ class Sender:
 
 
 class FleetReporter:
-    """Makes a report of the tally and the heartbeats, and sends it."""
+    """Makes a report of the tally and the heartbeats, and sends it. `agreement` gives FleetHealth.labels since a moment."""
 
-    def __init__(self, sender: Sender, tally: Tally, heartbeats: HeartbeatWatch) -> None:
+    def __init__(
+        self,
+        sender: Sender,
+        tally: Tally,
+        heartbeats: HeartbeatWatch,
+        agreement: Callable[[str], dict[str, int]] = lambda _since: {},
+    ) -> None:
         self._sender = sender
+        self._agreement = agreement
         self._tally = tally
         self._heartbeats = heartbeats
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._sequence = 0
         self._problem = ""
+        self._waits: list[ModelWait] = []
         self.sent = 0
         self.unsent = 0
 
@@ -104,7 +113,9 @@ class FleetReporter:
     def report(self, status: Status) -> FleetHealth:
         """The report of this moment."""
         in_use = set(status.inspector.in_use) if status.inspector else set()
-        models = [use for use in self._served() if use.identifier in in_use]
+        agent = self._agent()
+        models = [use for use in _served(agent) if use.identifier in in_use]
+        self._waits = _waits(agent, in_use, self._waits)
         since, outcomes, latency, scores = self._tally.figures(models)
         beats = sorted(self._heartbeats.all_latest().items())[:MAX_COMPONENTS]
         return FleetHealth(
@@ -115,20 +126,18 @@ class FleetReporter:
             sequence=self._sequence,
             components={name: ComponentHealth(version=beat.version, state=beat.state) for name, beat in beats},
             models=models,
+            waiting=list(self._waits),
             outcomes=outcomes,
             latency_ms=latency,
             scores=scores,
+            labels=self._agreement(since),
             alerts=[str(alert.kind) for alert in status.inspector.alerts] if status.inspector else [],
             reason=status.reason[:MAX_REASON],
         )
 
-    def _served(self) -> list[ModelUse]:
+    def _agent(self) -> AgentStatus | None:
         beat = self._heartbeats.latest(AGENT)
-        roles = beat.agent.roles if beat is not None and beat.agent is not None else {}
-        return [
-            ModelUse(role=role, identifier=served.identifier, version=served.version)
-            for role, served in sorted(roles.items())
-        ]
+        return None if beat is None else beat.agent
 
     def _run(self, status: Callable[[], Status]) -> None:
         # After a deployment a whole ring starts at once; the first report's random moment spreads them all.
@@ -161,3 +170,24 @@ class FleetReporter:
         if problem != self._problem:
             log.warning("health report not sent: %s", problem)
         self._problem = problem
+
+
+def _served(agent: AgentStatus | None) -> list[ModelUse]:
+    roles = agent.roles if agent else {}
+    return [
+        ModelUse(role=role, identifier=served.identifier, version=served.version)
+        for role, served in sorted(roles.items())
+    ]
+
+
+def _waits(agent: AgentStatus | None, in_use: set[str], before: Sequence[ModelWait]) -> list[ModelWait]:
+    """What waits for the device's window; also, after `before`, what was activated and is not in use yet: its gate must not take fright."""
+    if agent is None:
+        return []
+    served = {status.identifier for status in agent.roles.values()} - in_use
+    switching = {wait.role: wait for wait in before if wait.identifier in served}
+    waiting = {
+        role: ModelWait(role=role, identifier=model.identifier, until=model.until)
+        for role, model in agent.waiting.items()
+    }
+    return [wait for _, wait in sorted((switching | waiting).items())][:MAX_WAITING]

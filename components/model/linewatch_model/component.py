@@ -9,7 +9,7 @@ from linewatch_common.bus.port import LocalBus
 from linewatch_common.errors import BusUnavailableError, MessageError, NotAuthorizedError, PackageError
 from linewatch_common.heartbeats import HeartbeatWatch, Status
 from linewatch_common.messages.base import Message, decode, encode
-from linewatch_common.messages.models import ModelActivated, ModelMessage, ModelRefused, ModelRetired
+from linewatch_common.messages.models import ModelActivated, ModelMessage, ModelRefused, ModelRetired, ModelWaiting
 from linewatch_common.messages.status import HEARTBEAT_LOST_SECONDS, ComponentState, ModelStatus
 from linewatch_common.names import AGENT
 from linewatch_common.topics import Topics
@@ -27,6 +27,7 @@ STOP_SECONDS = 3.0
 
 _STATES = {
     LeaseState.OFFERING: ComponentState.STARTING,
+    LeaseState.WAITING: ComponentState.DEGRADED,
     LeaseState.ACTIVE: ComponentState.READY,
     LeaseState.REPLACED: ComponentState.DEGRADED,
     LeaseState.REFUSED: ComponentState.DEGRADED,
@@ -123,14 +124,16 @@ class ModelComponent:
         except MessageError as error:
             log.warning("models: %s", error)
             return
-        if isinstance(message, ModelActivated | ModelRefused):
+        if isinstance(message, ModelActivated | ModelWaiting | ModelRefused):
             self._note(message)
 
-    def _note(self, answer: ModelActivated | ModelRefused) -> None:
+    def _note(self, answer: ModelActivated | ModelWaiting | ModelRefused) -> None:
         before = self._lease.state
         self._lease.answered(answer)
         if before is not self._lease.state is LeaseState.ACTIVE:
             log.info("model %s is active for the role %s", answer.identifier, self._package.manifest.role)
+        elif before is not self._lease.state is LeaseState.WAITING:
+            log.info("model %s %s", answer.identifier, self._lease.reason)
 
     def _publish(self, message: Message) -> None:
         try:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from linewatch_common.messages.base import encode
-from linewatch_common.messages.fleet import LATENCY_BOUNDS_MS, SCORE_BINS, ComponentHealth, FleetHealth
+from linewatch_common.messages.fleet import LATENCY_BOUNDS_MS, SCORE_BINS, ComponentHealth, FleetHealth, ModelWait
 from linewatch_common.messages.status import ComponentState
 from linewatch_common.messages.verdicts import ModelUse
 
@@ -76,7 +76,10 @@ class Execution:
 
 @dataclass(slots=True)
 class Device:
-    """One core device: `base` is what it runs since `born`, before any deployment."""
+    """One core device: `base` is what it runs since `born`, before any deployment.
+
+    `opens`: its maintenance window; until then a newly deployed model waits there, and `waits_with` (name, version) is in use.
+    """
 
     thing: str
     born: datetime
@@ -87,6 +90,8 @@ class Device:
     runtime: str = "aws_nucleus_classic"
     executions: list[Execution] = field(default_factory=list)
     stops: dict[str, datetime] = field(default_factory=dict)  # deployment to when its job stopped; shared by all
+    opens: datetime | None = None
+    waits_with: list[tuple[str, str]] = field(default_factory=list)
 
     def take(self, deployment: str, components: dict[str, str], start: datetime, timeout: timedelta) -> Execution:
         """Plan what becomes of a deployment that the device is told of at `start`."""
@@ -165,6 +170,8 @@ class Device:
         components, since, kind = self.running(at)
         if kind == Kind.FLAP:
             since = at - timedelta(seconds=30)
+        if self.opens is not None and since < self.opens <= at:
+            since = self.opens  # counts begin anew with the model
         quality = next((qualities[item] for item in components.items() if item in qualities), Quality())
         parts = int((at - since).total_seconds() / 60 * self.parts_per_minute)
         lost = int(parts * quality.lost_rate + self._phase)
@@ -182,6 +189,13 @@ class Device:
             for name, version in components.items()
             if name.startswith(MODEL_PREFIX)
         ]
+        waiting: list[ModelWait] = []
+        if self.opens is not None and at < self.opens and models != self.waits_with:
+            waiting = [
+                ModelWait(role="classifier", identifier=_identifier(*model), until=_text(self.opens))
+                for model in models
+            ]
+            models = self.waits_with
         message = FleetHealth(
             thing=self.thing,
             station="line1",
@@ -190,9 +204,10 @@ class Device:
             sequence=max(0, int((at - since).total_seconds() // REPORT_SECONDS)),
             components=dict(list(heard.items())[:12]),
             models=[
-                ModelUse(role="classifier", identifier=f"{name}-{v.replace('.', '-')}", version=v)
-                for name, v in models[:4]
+                ModelUse(role="classifier", identifier=_identifier(name, version), version=version)
+                for name, version in models[:4]
             ],
+            waiting=waiting,
             outcomes={"pass": parts - lost - defects, "fail": defects, "missed": lost},
             latency_ms=latency,
             scores=[parts - lost, *([0] * (SCORE_BINS - 1))],
@@ -235,6 +250,10 @@ def abort_time(executions: Iterable[Execution], criteria: list[dict[str, Any]]) 
             ):
                 return end
     return None
+
+
+def _identifier(name: str, version: str) -> str:
+    return f"{name}-{version.replace('.', '-')}"
 
 
 def _text(moment: datetime) -> str:

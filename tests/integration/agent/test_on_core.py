@@ -6,6 +6,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from linewatch_agent_api.client import AgentClient
 from linewatch_common.errors import AgentUnavailableError, InputError, MessageError
 from linewatch_common.messages.base import decode
 from linewatch_common.messages.status import AgentStatus, Heartbeat
+from linewatch_common.windows import Weekday
 
 from localcore.client import Deployment
 from localcore.testing import RunningCore, running_core, wait_until
@@ -76,6 +78,17 @@ class Line:
     def deploy_model(self, version: str, **package: Any) -> Deployment:
         made = make_package(self.folder / f"package-{version}", version=version, **package)
         return self.deploy(MODEL, version, "linewatch_model", ("install", "run"), LINEWATCH_PACKAGE=str(made))
+
+    def configure_agent(self, **settings: Any) -> None:
+        """Merge into its configuration, and wait until the restarted process is heard."""
+        before = self.boot_id
+        self.core.client.deploy(merge={AGENT: "1.0.0"}, configuration={AGENT: {"merge": settings}})
+        wait_until(lambda: self.boot_id != before, 30)
+
+    def waits_for(self, identifier: str) -> bool:
+        """Whether the agent's heartbeat says that this model waits for the window."""
+        waiting = self.agent.waiting.get("classifier") if self.agent else None
+        return waiting is not None and waiting.identifier == identifier
 
     def serves(self, identifier: str) -> bool:
         """Whether the agent's heartbeat names it, and it predicts."""
@@ -145,6 +158,32 @@ def test_a_changed_configuration_restarts_the_process_and_the_models_come_back(l
     assert line.core.client.component(AGENT).pids == pids  # no start counted
     with AgentClient(line.folder / "legacy.sock") as client:
         assert [model.name for model in client.list()] == ["Tiny-1-0-0"]
+
+
+def test_a_new_version_waits_for_the_devices_window(line: Line) -> None:
+    assert line.deploy_agent().succeeded
+    assert line.deploy_model("1.0.0").succeeded
+    wait_until(lambda: line.serves("Tiny-1-0-0"), 30)
+    line.configure_agent(MaintenanceWindows=[_window(days_from_now=3)])
+    assert line.deploy_model("2.0.0").succeeded
+    wait_until(lambda: line.waits_for("Tiny-2-0-0"), 30)
+    assert line.serves("Tiny-1-0-0")
+    assert "waits for the maintenance window" in line.core.log(AGENT)
+    wait_until(lambda: "waits for the maintenance window, which opens at" in line.core.log(MODEL), 30)
+    before = line.boot_id
+    line.kill(AGENT)
+    wait_until(lambda: line.boot_id != before and line.waits_for("Tiny-2-0-0"), 30)
+    assert line.serves("Tiny-1-0-0")
+    line.configure_agent(MaintenanceWindows=[_window(days_from_now=0)])
+    wait_until(lambda: line.serves("Tiny-2-0-0"), 30)
+    assert not line.waits_for("Tiny-2-0-0")
+
+
+def _window(days_from_now: int) -> dict[str, Any]:
+    """A whole day's, or around now: it opened yesterday, so that no midnight comes between."""
+    today = datetime.now(UTC).weekday() + days_from_now
+    days = [list(Weekday)[day % 7] for day in (today - 1, today)] if days_from_now == 0 else [list(Weekday)[today % 7]]
+    return {"days": days, "start": "00:00", "minutes": 1440}
 
 
 @pytest.mark.parametrize("line", ["lite"], indirect=True)

@@ -1,6 +1,7 @@
 """A release through its rings, and every way in which it can end, against the greengrassv2 fake with simulated devices."""
 
 import json
+import re
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -8,8 +9,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from linewatch_common.windows import Weekday, Window
 
-from model_build.fleet.configuration import Weekday, Window, moment_of
+from model_build.fleet.configuration import moment_of
 from model_build.fleet.errors import (
     CloudUnavailableError,
     CredentialsError,
@@ -20,8 +22,10 @@ from model_build.fleet.errors import (
     RolledBackError,
     RunningAlreadyError,
 )
+from model_build.fleet.health import gather
 from model_build.fleet.records import OPEN, Phase
 from model_build.fleet.run import Deployer
+from model_build.fleet.status import fleet_status
 from tests.fakes.greengrassv2.fleet import Kind, Quality
 from tests.integration.fleet.plant import FOREIGN, INSPECTOR, MODEL, NEW, OLD, Plant
 
@@ -379,6 +383,25 @@ def test_a_ring_waits_for_its_maintenance_window(fleet: Plant) -> None:
     assert fleet.versions("canary") == OLD
     fleet.sleep((moment_of(answer["until"]) - fleet.clock()).total_seconds())
     assert core.start_ring(plan, "canary")["status"] == "started"
+
+
+def test_a_device_that_waits_for_its_own_window_holds_its_ring_and_is_no_failure(fleet: Plant) -> None:
+    thing = fleet.backend.groups["plant-a-canary"][0]
+    late = fleet.backend.devices[thing]
+    late.opens, late.waits_with = fleet.clock() + timedelta(hours=9), [("SurfaceInspector", "1.0.0")]
+    core = fleet.core()
+    plan = core.plan(NEW)["plan"]
+    core.start_ring(plan, "canary")
+    fleet.until(lambda: core.poll_ring(plan, "canary"))
+    fleet.sleep(4 * 3600)  # far past report_minutes and hold_minutes
+    answer = core.judge_ring(plan, "canary")
+    assert answer["decision"] == "wait"
+    assert re.match(rf"waits for its maintenance window until \S+Z: 1 of 4 devices \({thing}\)", answer["reasons"][0])
+    things = [each for group in fleet.backend.groups.values() for each in group]
+    status = fleet_status(core, fleet.fleet, gather(core.reports, core.book.store, things, fleet.clock()))
+    assert [(ring.waiting, ring.silent, ring.elsewhere) for ring in status.rings] == [(1, 0, 0), (0, 0, 0), (0, 0, 0)]
+    fleet.sleep((late.opens - fleet.clock()).total_seconds())
+    assert fleet.until(lambda: core.judge_ring(plan, "canary"))["decision"] == "pass"
 
 
 def test_configuration_of_earlier_deployments_is_gathered_until_a_whole_reset(fleet: Plant) -> None:

@@ -19,12 +19,12 @@ from moto.events.models import EventPattern
 from moto.s3.models import s3_backends
 
 from model_build.fleet.calls import Caller
-from model_build.infrastructure import releasing, rings, starter
-from model_build.infrastructure.job import ReleaseJob, explained
+from model_build.infrastructure import compiling, releasing, rings, starter
+from model_build.infrastructure.job import ReleaseJob, arguments, explained
 from model_build.infrastructure.machine import MAX_TURNS
 from model_build.infrastructure.services import Services
 from model_build.infrastructure.signing import KmsKey
-from model_build.packaging.tarball import pack
+from model_build.packaging.tarball import pack, unpack
 from model_build.pipelines import registered
 from tests.fakes.botocore_checks import check_request
 from tests.fakes.greengrassv2.backend import Backend
@@ -37,12 +37,19 @@ from tests.fakes.state_machines import Execution, StateMachines, TaskFailed
 from tests.unit.model_build.test_infrastructure_policies import Loader
 
 PACKAGE = Path("components/models/SurfaceClassifier")
+NEO = Path("tests/data/models/neo/net")
 COMPONENT, OLD = "com.linewatch.model.SurfaceClassifier", "0.9.0"
 GROUP = "linewatch-surface-classifier"
 OTHERS = {"com.linewatch.Inspector": "1.0.0", "com.plant.Conveyor": "3.1.0"}
 RINGS = {"canary": 5, "wave-1": 15, "wave-2": 30}
 COMPONENTS, MODELS, FLEET = "linewatch-components", "linewatch-models", "linewatch-fleet"
-FUNCTIONS = {"admit": releasing.admit, "publish": releasing.publish, "fleet": rings.step, "report": releasing.report}
+FUNCTIONS = {
+    "admit": releasing.admit,
+    "compilation": compiling.request,
+    "publish": releasing.publish,
+    "fleet": rings.step,
+    "report": releasing.report,
+}
 SHA = "a" * 64
 IMAGE = f"123456789012.dkr.ecr.eu-central-1.amazonaws.com/linewatch-jobs@sha256:{SHA}"
 STATE_MACHINE = "arn:aws:states:eu-central-1:123456789012:stateMachine:linewatch-release"
@@ -78,6 +85,42 @@ def rule_pattern() -> str:
     return json.dumps(rule["Properties"]["EventPattern"]).replace("${Prefix}", "linewatch")
 
 
+class Neo:
+    """Compilation jobs: the input is read, and after some looks a result of DLR's layout lies where it was asked for."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, dict[str, Any]] = {}
+        self.looks: dict[str, int] = {}
+        self.ends = "COMPLETED"
+        self.takes = 3
+
+    def create(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["CompilationJobName"] in self.jobs:
+            raise TaskFailed("SageMaker.ResourceInUseException", "the job exists")
+        bucket, _, key = request["InputConfig"]["S3Uri"].removeprefix("s3://").partition("/")
+        with TemporaryDirectory() as work:
+            Path(work, "in.tar.gz").write_bytes(client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
+            unpack(Path(work, "in.tar.gz"), Path(work, "in"))
+            [model] = Path(work, "in").iterdir()
+            assert model.read_bytes() == (PACKAGE / "model.onnx").read_bytes()
+        self.jobs[request["CompilationJobName"]] = request
+        self.looks[request["CompilationJobName"]] = 0
+        return {}
+
+    def describe(self, name: str) -> dict[str, Any]:
+        self.looks[name] += 1
+        if self.looks[name] < self.takes:
+            return {"CompilationJobStatus": "INPROGRESS"}
+        if self.ends != "COMPLETED":
+            return {"CompilationJobStatus": self.ends, "FailureReason": "opset 17 is not supported"}
+        output = self.jobs[name]["OutputConfig"]["S3OutputLocation"] + "source-LINUX_X86_64.tar.gz"
+        bucket, _, key = output.removeprefix("s3://").partition("/")
+        with TemporaryDirectory() as work:
+            pack(NEO, Path(work, "out.tar.gz"))
+            client("s3").put_object(Bucket=bucket, Key=key, Body=Path(work, "out.tar.gz").read_bytes())
+        return {"CompilationJobStatus": "COMPLETED", "ModelArtifacts": {"S3ModelArtifacts": output}}
+
+
 class Account:
     """`backend` is Greengrass with the fleet; `clock` is everybody's."""
 
@@ -96,6 +139,9 @@ class Account:
         self.on_sleep: Callable[[], None] = lambda: None
         self.jobs: list[dict[str, Any]] = []
         self.package = TemporaryDirectory()
+        self.neo = Neo()
+        self.neo_architecture = ""
+        self.refusals: list[str] = []
 
     def client(self, service: str) -> Any:
         if service == "stepfunctions":
@@ -113,6 +159,7 @@ class Account:
             sleep=self.sleep,
             topic=self.topic,
             state_machine=self.state_machine,
+            neo_architecture=self.neo_architecture,
         )
 
     def sleep(self, seconds: float) -> None:
@@ -214,24 +261,7 @@ class Account:
             "report_uri": f"s3://{MODELS}/report.html",
         }
         properties = registered.make(**{**wanted, **changed}, artefacts={"model": SHA}).to_properties()
-        sagemaker = client("sagemaker")
-        if GROUP not in [
-            each["ModelPackageGroupName"]
-            for each in sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"]
-        ]:
-            sagemaker.create_model_package_group(ModelPackageGroupName=GROUP)
-        made = sagemaker.create_model_package(
-            ModelPackageGroupName=GROUP,
-            ModelApprovalStatus="PendingManualApproval",
-            CustomerMetadataProperties=properties,
-            InferenceSpecification={
-                "Containers": [{"Image": "none", "ModelDataUrl": wanted["package_uri"]}],
-                "SupportedContentTypes": ["image/png"],
-                "SupportedResponseMIMETypes": ["application/json"],
-            },
-        )
-        arn: str = made["ModelPackageArn"]
-        return arn
+        return register_package(GROUP, properties)
 
     def approve(self, arn: str) -> dict[str, Any]:
         """A person's approval: the registry's change, and EventBridge's event about it."""
@@ -274,7 +304,8 @@ class Account:
     def make_state_machine(self, turns: int = MAX_TURNS) -> None:
         values = {f"{name.capitalize()}Function": name for name in FUNCTIONS}
         values |= {"JobImage": IMAGE, "SigningKey": self.key, "JobRole": "arn:aws:iam::123456789012:role/job"}
-        values |= {"ComponentBucket": COMPONENTS, "FleetBucket": FLEET}
+        values |= {"ComponentBucket": COMPONENTS, "FleetBucket": FLEET, "NeoArchitecture": "X86_64"}
+        values |= {"CompilationRole": "arn:aws:iam::123456789012:role/compilation"}
         text = Path("model_build/infrastructure/release.asl.json").read_text()
         for variable, value in values.items():
             text = text.replace(f"${{{variable}}}", value)
@@ -293,6 +324,10 @@ class Account:
             return self.machines.start_execution(STATE_MACHINE, parameters["Name"], json.dumps(parameters["Input"]))
         operation = resource.removeprefix("arn:aws:states:::aws-sdk:sagemaker:")
         check_request("sagemaker", operation[0].upper() + operation[1:], parameters)
+        if operation == "createCompilationJob":
+            return self.neo.create(parameters)
+        if operation == "describeCompilationJob":
+            return self.neo.describe(parameters["CompilationJobName"])
         if operation == "createProcessingJob":
             if parameters["ProcessingJobName"] in self.finished:
                 raise TaskFailed("SageMaker.ResourceInUseException", "the job exists")
@@ -303,7 +338,7 @@ class Account:
     def run_job(self, application: dict[str, Any]) -> bool:
         """The processing job, in this process, with a builder that needs no wheels."""
         self.jobs.append(application)
-        release = application["ContainerArguments"][1]
+        options = arguments(application["ContainerArguments"])
         call, s3 = Caller(self.sleep), functions_client("s3")
         job = ReleaseJob(
             s3=s3,
@@ -312,9 +347,10 @@ class Account:
             bucket=COMPONENTS,
             call=call,
             build=small_build,
+            evaluate=lambda library, _model, _work: self.refusals if library.is_file() else ["no library"],
         )
         with TemporaryDirectory() as work:
-            return explained(job, self.services.releases, release, Path(work), Path(work, "none", "message")) == 0
+            return explained(job, self.services.releases, options, Path(work), Path(work, "none", "message")) == 0
 
     def release(self, arn: str | None = None) -> tuple[Execution, dict[str, Any]]:
         """Approve, deliver, run: the last execution and the record of how it ended."""
@@ -322,6 +358,26 @@ class Account:
         assert started is not None
         assert started["started"]
         return self.machines.run(), self.get(f"releases/{started['release']}/outcome.json")
+
+
+def register_package(group: str, properties: dict[str, str]) -> str:
+    """A model package that waits for approval, and its group where there is none; the package's ARN."""
+    sagemaker = client("sagemaker")
+    groups = sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"]
+    if group not in [each["ModelPackageGroupName"] for each in groups]:
+        sagemaker.create_model_package_group(ModelPackageGroupName=group)
+    made = sagemaker.create_model_package(
+        ModelPackageGroupName=group,
+        ModelApprovalStatus="PendingManualApproval",
+        CustomerMetadataProperties=properties,
+        InferenceSpecification={
+            "Containers": [{"Image": "none", "ModelDataUrl": properties["package_uri"]}],
+            "SupportedContentTypes": ["image/png"],
+            "SupportedResponseMIMETypes": ["application/json"],
+        },
+    )
+    arn: str = made["ModelPackageArn"]
+    return arn
 
 
 def small_build(place: Path, public_key: Path, out: Path) -> None:

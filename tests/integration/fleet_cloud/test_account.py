@@ -48,6 +48,8 @@ def test_devices_that_fell_silent_are_counted_even_when_their_reports_are_gone(a
     now = datetime.now(UTC)
     lines = b"".join(stream_line(f"plant-a-{n:04}", f'{{"at":"{now:%Y-%m-%dT%H:%M:%SZ}"}}'.encode()) for n in (1, 2))
     s3.put_object(Bucket=FLEET, Key=f"health/{now:%Y/%m/%d/%H}/linewatch-health-1", Body=lines)
+    for number in (1, 2):
+        client("iot").create_thing(thingName=f"plant-a-{number:04}")
 
     def counted(later: timedelta) -> dict[str, int]:
         now = datetime.now(UTC) + later
@@ -64,6 +66,9 @@ def test_devices_that_fell_silent_are_counted_even_when_their_reports_are_gone(a
 
     assert counted(timedelta(minutes=1)) == {"DevicesReporting": 2, "DevicesSilent": 0}
     assert counted(timedelta(minutes=30)) == {"DevicesReporting": 0, "DevicesSilent": 2}
+    client("iot").delete_thing(thingName="plant-a-0002")
+    assert counted(timedelta(minutes=31)) == {"DevicesReporting": 0, "DevicesSilent": 1}, "one left the fleet"
+    assert json.loads(s3.get_object(Bucket=FLEET, Key="health/heard.json")["Body"].read()).keys() == {"plant-a-0001"}
     assert counted(timedelta(days=3)) == {"DevicesReporting": 0, "DevicesSilent": 0}
     line = json.loads(metric_line("plant-a", {"DevicesSilent": 2}, 1))
     assert line["DevicesSilent"] == 2

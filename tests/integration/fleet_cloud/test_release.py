@@ -1,20 +1,28 @@
 """From an approval to the fleet on moto and the greengrassv2 fake, without a manual step; and each way in which it can fail."""
 
+import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from linewatch_common.approval import SIGNATURE_FILE
 from linewatch_common.errors import InputError
+from linewatch_common.manifest import load_manifest, manifest_digest
 
+from model_build.fleet.calls import Caller
 from model_build.infrastructure import starter
 from model_build.infrastructure.records import Release, read, release_of
-from model_build.packaging.envelope import approve, sign
+from model_build.infrastructure.signing import KmsKey
+from model_build.packaging.envelope import approve, sign, verify
+from model_build.packaging.tarball import unpack
 from tests.fakes.greengrassv2.fleet import Kind, Quality, Rule
 from tests.integration.fleet_cloud import moto_shims
 from tests.integration.fleet_cloud.account import (
     COMPONENT,
+    COMPONENTS,
     MODELS,
     OLD,
     OTHERS,
@@ -249,3 +257,90 @@ def test_a_starter_that_was_killed_after_its_record_is_made_good(account: Accoun
         starter.start(account.services, {**event, "detail": {**event["detail"], "ModelPackageArn": "arn:aws:s3:::x"}})
     with pytest.raises(InputError, match="detail"):
         starter.start(account.services, {"time": "now"})
+
+
+def compiling(account: Account, *, ends: str = "COMPLETED") -> None:
+    """The account asks for Neo's compilation after an approval."""
+    account.neo_architecture, account.neo.ends = "X86_64", ends
+
+
+def test_without_the_flag_nothing_is_compiled(account: Account) -> None:
+    ended, outcome = account.release()
+    assert (outcome["status"], outcome["note"]) == ("deployed", "")
+    assert not {"Source", "Compile"} & set(ended.states)
+    assert account.neo.jobs == {}
+
+
+def test_what_is_compiled_after_the_approval_passes_the_gate_before_it_is_signed_and_deployed(account: Account) -> None:
+    compiling(account)
+    ended, outcome = account.release()
+    assert (ended.status, outcome["status"], outcome["note"]) == ("SUCCEEDED", "deployed", "")
+    [request] = account.neo.jobs.values()
+    assert request["OutputConfig"]["TargetPlatform"] == {"Os": "LINUX", "Arch": "X86_64"}
+    assert json.loads(request["InputConfig"]["DataInputConfig"]) == {"picture": [1, 224, 224, 3]}
+    assert ended.states.count("LookAtCompile") == 3
+    assert [job["ContainerArguments"][2:3] for job in account.jobs] == [["--source"], ["--compiled"]]
+    verdict = account.get(f"releases/{outcome['release']}/evaluation.json")
+    assert verdict["refusals"] == []
+    assert account.versions("wave-2") == {NEW}
+    with TemporaryDirectory() as work:
+        package = deployed_package(Path(work))
+        manifest = load_manifest(package)
+        assert (manifest.format, manifest.model, manifest.version) == ("neo", "neo/compiled.so", NEW)
+        approved = load_manifest(PACKAGE)
+        made = manifest.provenance.compiled
+        assert made is not None
+        assert (made.target, made.source) == ("neo", approved.files[approved.model])
+        assert (package / manifest.golden.file).read_bytes() == (PACKAGE / approved.golden.file).read_bytes()
+        held = KmsKey(client("kms"), account.key, Caller())
+        assert verify(package.parent, held.trusted())[0].digest != manifest_digest(PACKAGE)
+
+
+def deployed_package(folder: Path) -> Path:
+    """The package in the artefact that devices get."""
+    key = f"{COMPONENT}/{NEW}/model.tar.gz"
+    (folder / "m.tar.gz").write_bytes(client("s3").get_object(Bucket=COMPONENTS, Key=key)["Body"].read())
+    unpack(folder / "m.tar.gz", folder / "place")
+    return folder / "place" / "package"
+
+
+def test_a_compiled_artefact_that_the_gate_refuses_reaches_no_device(account: Account) -> None:
+    compiling(account)
+    account.refusals = ["image AP 0.4100 is below 0.9"]
+    ended, outcome = account.release()
+    assert (ended.status, outcome["status"]) == ("FAILED", "refused")
+    assert outcome["reason"] == "the gate refuses what Neo compiled: image AP 0.4100 is below 0.9"
+    assert account.get(f"releases/{outcome['release']}/evaluation.json")["refusals"] == account.refusals
+    assert by_hand(account, *RINGS)
+    assert "Contents" not in client("s3").list_objects_v2(Bucket=COMPONENTS), "nothing was uploaded"
+    assert f"releases/{outcome['release']}/{SIGNATURE_FILE}" not in account.keys("releases/"), "nothing was signed"
+
+
+@pytest.mark.parametrize("ends", ["FAILED", "STOPPED"])
+def test_a_compilation_that_fails_leaves_the_approved_model_and_says_so(account: Account, ends: str) -> None:
+    compiling(account, ends=ends)
+    ended, outcome = account.release()
+    assert (ended.status, outcome["status"]) == ("SUCCEEDED", "deployed")
+    assert ends in outcome["note"]
+    assert "the approved model goes on as it is" in outcome["note"]
+    with TemporaryDirectory() as work:
+        assert manifest_digest(deployed_package(Path(work))) == manifest_digest(PACKAGE)
+
+
+def test_a_compilation_that_hangs_is_given_up(account: Account) -> None:
+    compiling(account)
+    account.neo.takes = 10**6
+    ended, outcome = account.release()
+    assert (ended.status, outcome["status"]) == ("SUCCEEDED", "deployed")
+    assert "INPROGRESS" in outcome["note"]
+    assert ended.states.count("LookAtCompile") == 20
+
+
+def test_a_changed_package_is_refused_before_it_is_compiled(account: Account) -> None:
+    compiling(account)
+    arn = account.register()
+    account.put("packages/classifier.tar.gz", b"changed", MODELS)
+    _, outcome = account.release(arn)
+    assert outcome["status"] == "refused"
+    assert "it was changed since" in outcome["reason"]
+    assert account.neo.jobs == {}

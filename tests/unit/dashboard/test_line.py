@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 from linewatch_common.messages import (
     Alert,
@@ -8,6 +9,7 @@ from linewatch_common.messages import (
     ModelRefused,
     Outcome,
     Verdict,
+    WaitingModel,
 )
 from linewatch_common.messages.alerts import ActiveAlert, AlertKind, AlertState
 from linewatch_dashboard.line import REJECTS_SHOWN, Line, counters_of, is_reject, reject_of
@@ -77,6 +79,19 @@ def test_models_are_the_agents_roles_and_say_whether_inspector_uses_them() -> No
         True,
     )
     assert (second.name, second.in_use) == ("SurfaceSegmenter", False)
+
+
+def test_a_model_that_waits_for_the_window_stands_beside_the_one_that_it_replaces() -> None:
+    watched = line()
+    beat = agent_beat(classifier=("SurfaceClassifier", "1.0.0"))
+    assert beat.agent is not None
+    heir = WaitingModel(
+        identifier="SurfaceClassifier-1-1-0", version="1.1.0", manifest_digest=DIGEST, until="2026-11-28T22:00:00Z"
+    )
+    agent = msgspec.structs.replace(beat.agent, waiting={"classifier": heir})
+    watched.add_heartbeat(msgspec.structs.replace(beat, agent=agent), 100.0)
+    [model] = state(watched, 101.0).models
+    assert (model.successor, model.successor_from) == ("SurfaceClassifier-1-1-0", "2026-11-28T22:00:00Z")
 
 
 def test_models_of_an_agent_that_is_silent_are_not_said_to_be_loaded() -> None:

@@ -8,7 +8,18 @@ import msgspec
 import pytest
 from linewatch_common.clock import utc_now
 from linewatch_common.heartbeats import HeartbeatWatch, Status
-from linewatch_common.messages import AgentStatus, FleetHealth, InspectorStatus, ModelUse, RoleStatus, Verdict, encode
+from linewatch_common.ledger.reader import MAX_LABELS
+from linewatch_common.messages import (
+    AgentStatus,
+    FleetHealth,
+    InspectorStatus,
+    LabelVerdict,
+    ModelUse,
+    RoleStatus,
+    Verdict,
+    WaitingModel,
+    encode,
+)
 from linewatch_common.messages.alerts import ActiveAlert, AlertKind
 from linewatch_common.messages.fleet import LATENCY_BOUNDS_MS, MAX_HEALTH_BYTES, SCORE_BINS
 from linewatch_common.messages.status import ComponentState, Heartbeat
@@ -17,7 +28,7 @@ from linewatch_common.names import AGENT
 from linewatch_common.topics import fleet_health
 from linewatch_inspector.announcer import Published
 from linewatch_inspector.ended import Ended
-from linewatch_inspector.fleet import FleetReporter, Sender, Tally
+from linewatch_inspector.fleet import MAX_WAITING, FleetReporter, Sender, Tally
 
 from tests.fakes.bus import FakeCore
 from tests.unit.inspector.line import BAD, GOOD, Line, wait_until
@@ -67,6 +78,19 @@ def test_a_line_reports_what_it_judged_and_with_which_models(line: Line) -> None
     assert {use.role for use in last.models} == {"classifier", "segmenter"}
     assert last.components[AGENT].version == "1.0.0"
     assert last.since <= last.at
+
+
+def test_a_persons_word_on_a_drawn_part_is_reported(tmp_path: Path) -> None:
+    line = Line(tmp_path, FleetHealthSeconds=0.2, CapturePercent=100)
+    try:
+        line.start()
+        name = line.capture(BAD)
+        wait_until(lambda: bool(line.stored()), "the part to be recorded")
+        line.say(line.topics.commands, LabelVerdict(command_id="c1", frame_id=name, label="pass", operator="ann"))
+        wait_until(lambda: bool(reports(line)) and bool(reports(line)[-1].labels), "a report of the label")
+        assert reports(line)[-1].labels == {"failed": 1, "false_rejects": 1}
+    finally:
+        line.close()
 
 
 def test_a_core_that_is_away_costs_reports_but_no_counts(line: Line) -> None:
@@ -122,7 +146,13 @@ def test_the_longest_report_fits() -> None:
         role: RoleStatus(identifier="I" * 100, version="999999.999999.999999", folder="/f", manifest_digest=DIGEST)
         for role in ("classifier", "segmenter", "inspector")
     }
-    agent = AgentStatus(endpoint="e", boot_id="b", roles=roles)
+    waiting = {
+        f"{role}-{number}": WaitingModel(
+            identifier="W" * 100, version="999999.999999.999999", manifest_digest=DIGEST, until="2026-11-28T22:00:00Z"
+        )
+        for number, role in enumerate(("classifier", "segmenter", "inspector") * 2)
+    }
+    agent = AgentStatus(endpoint="e", boot_id="b", roles=roles, waiting=waiting)
     for number in range(20):
         heartbeats.receive(encode(beat(f"{name}{number:02}")))
     heartbeats.receive(encode(beat(AGENT, agent)))
@@ -146,9 +176,35 @@ def test_the_longest_report_fits() -> None:
         outcomes={str(outcome): huge for outcome in Outcome},
         latency_ms=[10**9] * (len(LATENCY_BOUNDS_MS) + 1),
         scores=[10**9] * SCORE_BINS,
+        labels=dict.fromkeys(("passed", "escapes", "failed", "false_rejects"), MAX_LABELS),
     )
-    assert len(report.models) == 3
+    assert (len(report.models), len(report.waiting)) == (3, MAX_WAITING)
     assert len(encode(report)) <= MAX_HEALTH_BYTES
+
+
+def test_a_model_that_waits_for_the_window_is_reported_until_it_is_in_use() -> None:
+    heartbeats = HeartbeatWatch()
+    reporter = FleetReporter(Sender("thing", "line1", FakeCore().bus(), 0), Tally(), heartbeats)
+
+    def report(serves: str, waits: str, in_use: str) -> tuple[list[str], list[str]]:
+        role = RoleStatus(identifier=serves, version="1", folder="/f", manifest_digest=DIGEST)
+        heir = WaitingModel(identifier=waits, version="1", manifest_digest=DIGEST, until="2026-11-28T22:00:00Z")
+        agent = AgentStatus(
+            endpoint="e", boot_id="b", roles={"classifier": role}, waiting={"classifier": heir} if waits else {}
+        )
+        heartbeats.receive(encode(beat(AGENT, agent)))
+        inspector = InspectorStatus(
+            ready=True, in_use=[in_use], ledger="", store="", outcomes={}, judged_sequence=0, judged_epoch=0
+        )
+        made = reporter.report(Status(state=ComponentState.READY, inspector=inspector))
+        return [use.identifier for use in made.models], [wait.identifier for wait in made.waiting]
+
+    assert report("T-1", "", "T-1") == (["T-1"], [])
+    assert report("T-1", "T-2", "T-1") == (["T-1"], ["T-2"])
+    assert report("T-2", "", "T-1") == ([], ["T-2"]), "activated, and Inspector has not switched yet"
+    assert report("T-2", "", "T-2") == (["T-2"], [])
+    assert report("T-1", "T-2", "T-1") == (["T-1"], ["T-2"])
+    assert report("T-1", "", "T-1") == (["T-1"], []), "taken back"
 
 
 DIGEST = "sha256:" + "0" * 64

@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
@@ -10,6 +11,8 @@ from linewatch_common.errors import CorruptStateError, InputError, StorageError,
 from linewatch_common.ledger import LEDGER_FILE, LedgerReader
 from linewatch_common.messages import LabelVerdict, Outcome, Verdict
 from linewatch_inspector import ledger_writer
+from linewatch_inspector.agreement import agreement
+from linewatch_inspector.captures.choice import Choice
 from linewatch_inspector.ledger_writer import AddGap, AddPart, LedgerWriter, SetState, SetStoredPath
 
 EPOCH = 1763800000
@@ -196,3 +199,30 @@ def test_an_impossible_outcome_cannot_enter(writer: LedgerWriter) -> None:
             "INSERT INTO parts (frame_id, station, epoch, sequence, outcome, captured_at, published_at, verdict) "
             "VALUES ('f', 's', 1, 1, 'good', '', '', '')"
         )
+
+
+def test_labels_of_the_random_draw_say_how_often_people_agree(writer: LedgerWriter, reader: LedgerReader) -> None:
+    outcomes = {1: Outcome.PASS, 2: Outcome.PASS, 3: Outcome.FAIL, 4: Outcome.FAIL, 5: Outcome.REVIEW}
+    parts = [verdict(number, outcome) for number, outcome in outcomes.items()]
+    parts += [verdict(6, Outcome.LATE, judged=Outcome.FAIL), verdict(7, Outcome.FAIL, day=20)]
+    writer.write([AddPart(part, 1.0) for part in parts])
+    words: list[tuple[int, Literal["pass", "fail"]]]
+    words = [(1, "pass"), (2, "fail"), (3, "fail"), (4, "fail"), (4, "pass"), (5, "pass"), (6, "pass"), (7, "pass")]
+    for number, (frame, label) in enumerate(words):
+        said = LabelVerdict(command_id=f"c{number}", frame_id=verdict(frame).frame_id, label=label, operator="ann")
+        assert writer.add_label(said, "2026-11-22T11:00:00.000000Z")
+    since = "2026-11-22T00:00:00.000000Z"
+    every = agreement(reader, Choice(100.0, not_pass=False), since)
+    assert every == {"passed": 2, "escapes": 1, "failed": 3, "false_rejects": 2}, (
+        "the last word counts, a review is no verdict"
+    )
+    assert agreement(reader, Choice(0.0, not_pass=True), since) == {}, "nothing was drawn at random"
+    some = Choice(50.0, not_pass=True)
+    drawn = [number for number in (1, 2, 3, 4, 6) if some.drawn(verdict(number).frame_id)]
+    found = agreement(reader, some, since)
+    assert 0 < len(drawn) < 5
+    assert found.get("passed", 0) + found.get("failed", 0) == len(drawn)
+
+
+def test_a_ledger_that_cannot_be_read_now_says_nothing_of_labels(tmp_path: Path) -> None:
+    assert agreement(LedgerReader(tmp_path / "none.db"), Choice(100.0, not_pass=False), "2026") == {}

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
-from linewatch_common.messages.models import ModelActivated, ModelOffered, ModelRefused
-from linewatch_common.messages.status import AgentStatus, RoleStatus
+from linewatch_common.messages.models import ModelActivated, ModelOffered, ModelRefused, ModelWaiting
+from linewatch_common.messages.status import AgentStatus, RoleStatus, WaitingModel
 from linewatch_model.lease import REPEAT_SECONDS, Lease, LeaseState
 from linewatch_model.package import OwnPackage, verified_package
 
 from tests.unit.agent.support import make_package
+
+UNTIL = "2026-11-28T22:00:00Z"
 
 
 class Bench:
@@ -31,12 +33,26 @@ class Bench:
             nonce=nonce,
         )
 
-    def hears(self, boot_id: str, identifier: str | None = "Tiny-1-0-0") -> None:
+    def waits(self, nonce: str) -> ModelWaiting:
+        return ModelWaiting(
+            identifier="Tiny-1-0-0",
+            role="classifier",
+            version="1.0.0",
+            manifest_digest=self.package.digest,
+            nonce=nonce,
+            until=UNTIL,
+        )
+
+    def hears(
+        self, boot_id: str, identifier: str | None = "Tiny-1-0-0", waiting: str = "", *, due: bool = False
+    ) -> None:
         """An agent's heartbeat, two seconds later."""
         self.now += 2
         role = RoleStatus(identifier=identifier or "", version="", folder="", manifest_digest=self.package.digest)
         roles = {} if identifier is None else {"classifier": role}
-        self.lease.agent_heard(AgentStatus(endpoint="", boot_id=boot_id, roles=roles), self.now)
+        waits = WaitingModel(identifier=waiting, version="", manifest_digest=self.package.digest, until=UNTIL, due=due)
+        heir = {"classifier": waits} if waiting else {}
+        self.lease.agent_heard(AgentStatus(endpoint="", boot_id=boot_id, roles=roles, waiting=heir), self.now)
 
 
 @pytest.fixture
@@ -118,3 +134,45 @@ def test_an_agent_that_rolled_back_to_us_makes_us_active_again(active: Bench) ->
     active.hears("boot-1", identifier="Tiny-2-0-0")
     active.hears("boot-1")
     assert (active.lease.state, active.lease.reason) == (LeaseState.ACTIVE, "")
+
+
+@pytest.fixture
+def waiting(bench: Bench) -> Bench:
+    """The agent proved it; another version serves until the maintenance window."""
+    bench.lease.answered(bench.waits(bench.offered().nonce))
+    bench.hears("boot-1", "Tiny-0-9-0", waiting="Tiny-1-0-0")
+    return bench
+
+
+def test_a_package_that_waits_for_the_window_is_not_offered_again(waiting: Bench) -> None:
+    waiting.hears("boot-1", "Tiny-0-9-0", waiting="Tiny-1-0-0")
+    assert (waiting.lease.state, waiting.lease.due()) == (LeaseState.WAITING, None)
+    assert waiting.lease.reason == f"waits for the maintenance window, which opens at {UNTIL}"
+
+
+def test_it_is_offered_anew_once_the_window_is_open(waiting: Bench) -> None:
+    waiting.hears("boot-1", "Tiny-0-9-0", waiting="Tiny-1-0-0", due=True)
+    offer = waiting.offered()
+    waiting.hears("boot-1", "Tiny-0-9-0", waiting="Tiny-1-0-0", due=True)
+    assert waiting.offered() == offer, "the same offer, until it is answered"
+    waiting.lease.answered(waiting.activated(offer.nonce))
+    waiting.hears("boot-1")
+    assert (waiting.lease.state, waiting.lease.due()) == (LeaseState.ACTIVE, None)
+
+
+def test_an_agent_that_was_restarted_while_a_package_waits_gets_a_new_offer(waiting: Bench) -> None:
+    waiting.hears("boot-2", "Tiny-0-9-0")
+    assert waiting.offered().nonce
+
+
+def test_another_package_that_waits_for_the_role_has_taken_the_place(waiting: Bench) -> None:
+    waiting.hears("boot-1", "Tiny-0-9-0", waiting="Tiny-2-0-0")
+    assert (waiting.lease.state, waiting.lease.due()) == (LeaseState.REPLACED, None)
+    assert waiting.lease.reason == "role classifier waits for Tiny-2-0-0"
+    waiting.hears("boot-1", "Tiny-0-9-0")
+    assert (waiting.lease.state, waiting.lease.due()) == (LeaseState.REPLACED, None)
+
+
+def test_what_serves_stays_active_while_a_successor_waits(active: Bench) -> None:
+    active.hears("boot-1", waiting="Tiny-2-0-0")
+    assert (active.lease.state, active.lease.due()) == (LeaseState.ACTIVE, None)

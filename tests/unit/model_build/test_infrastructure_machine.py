@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from model_build.infrastructure import smoke
-from model_build.infrastructure.bundle import first_party
+from model_build.infrastructure.bundle import BUNDLES, first_party
 from model_build.infrastructure.commands import MACHINE
 from model_build.infrastructure.machine import MAX_HISTORY_EVENTS, MAX_TURNS, definition, text
 
@@ -128,10 +128,19 @@ def test_the_template_and_the_state_machine_are_clean_under_cfn_lint(tmp_path: P
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_functions_need_nothing_that_their_zip_does_not_hold(tmp_path: Path) -> None:
-    names = [name for name, _ in first_party()]
+@pytest.mark.parametrize(
+    ("bundle", "missing", "modules"),
+    [
+        ("functions", {"numpy", "scipy"}, ["functions"]),
+        ("drift", set(), ["functions", "drifting", "retraining"]),
+    ],
+)
+def test_the_functions_need_nothing_that_their_zip_does_not_hold(
+    tmp_path: Path, bundle: str, missing: set[str], modules: list[str]
+) -> None:
+    names = [name for name, _ in first_party(BUNDLES[bundle])]
     assert names == sorted(set(names), key=names.index)
-    for name, path in first_party():
+    for name, path in first_party(BUNDLES[bundle]):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(path.read_bytes())
     code = (
@@ -139,11 +148,12 @@ def test_the_functions_need_nothing_that_their_zip_does_not_hold(tmp_path: Path)
         f"sys.path.insert(0, {str(tmp_path)!r})\n"
         "class Only:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.split('.')[0] in {'numpy', 'cv2', 'cryptography', 'scipy', 'tqdm', 'components', 'linewatch_vision'}:\n"
+        f"        if name.split('.')[0] in {missing | {'cv2', 'cryptography', 'tqdm', 'components', 'linewatch_vision'}!r}:\n"
         "            raise ImportError(name)\n"
         "sys.meta_path.insert(0, Only())\n"
-        "import model_build.infrastructure.functions as f\n"
-        f"assert f.__file__.startswith({str(tmp_path)!r}), f.__file__\n"
+        f"for name in {modules!r}:\n"
+        "    f = __import__('model_build.infrastructure.' + name, fromlist=['x'])\n"
+        f"    assert f.__file__.startswith({str(tmp_path)!r}), f.__file__\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -13,6 +13,7 @@ from linewatch_common.ledger.schema import BUSY_SECONDS, SCHEMA_VERSION, schema_
 from linewatch_common.messages import Verdict, decode
 
 MAX_ROWS = 1000
+MAX_LABELS = 20_000  # more than people type between two changes of a model
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,16 @@ class LedgerReader:
             MAX_ROWS,
         )
         return [Label(*row) for row in rows]
+
+    def labelled(self, since: str) -> dict[str, tuple[str, str]]:
+        """Frame id to (what the models said, a person's last word), of labelled parts captured since then; the youngest MAX_LABELS."""
+        rows = self._rows(
+            "SELECT parts.frame_id, COALESCE(parts.judged, parts.outcome), labels.label FROM labels "
+            "JOIN parts ON parts.frame_id = labels.frame_id WHERE parts.captured_at >= ? ORDER BY labels.id DESC LIMIT ?",
+            since,
+            MAX_LABELS,
+        )
+        return {str(frame): (str(judged), str(label)) for frame, judged, label in reversed(rows)}
 
     def gaps(self, limit: int) -> list[LedgerGap]:
         """The last gaps, the youngest first."""

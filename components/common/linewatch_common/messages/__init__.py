@@ -20,6 +20,7 @@ from linewatch_common.messages.models import (
     ModelProved,
     ModelRefused,
     ModelRetired,
+    ModelWaiting,
 )
 from linewatch_common.messages.status import (
     AgentStatus,
@@ -28,6 +29,7 @@ from linewatch_common.messages.status import (
     InspectorStatus,
     ModelStatus,
     RoleStatus,
+    WaitingModel,
 )
 from linewatch_common.messages.verdicts import Defect, InspectionStored, ModelUse, Outcome, Verdict, VerdictMessage
 
@@ -57,6 +59,7 @@ __all__ = [
     "ModelRetired",
     "ModelStatus",
     "ModelUse",
+    "ModelWaiting",
     "Outcome",
     "PauseCapture",
     "ResumeCapture",
@@ -65,6 +68,7 @@ __all__ = [
     "TriggerCapture",
     "Verdict",
     "VerdictMessage",
+    "WaitingModel",
     "decode",
     "encode",
     "schema_of",

@@ -12,7 +12,14 @@ from linewatch_common.messages.commands import (
 )
 from linewatch_common.messages.fleet import LATENCY_BOUNDS_MS, SCORE_BINS, ComponentHealth, FleetHealth
 from linewatch_common.messages.frames import FrameCaptured, FrameFailed
-from linewatch_common.messages.models import ModelActivated, ModelOffered, ModelProved, ModelRefused, ModelRetired
+from linewatch_common.messages.models import (
+    ModelActivated,
+    ModelOffered,
+    ModelProved,
+    ModelRefused,
+    ModelRetired,
+    ModelWaiting,
+)
 from linewatch_common.messages.status import (
     AgentStatus,
     CameraStatus,
@@ -117,6 +124,14 @@ MODELS: tuple[Message, ...] = (
         manifest_digest=_DIGEST,
         nonce="c07a11",
         replaced="SurfaceClassifier-0-9-0",
+    ),
+    ModelWaiting(
+        identifier="SurfaceClassifier-1-1-0",
+        role="classifier",
+        version="1.1.0",
+        manifest_digest=_DIGEST,
+        nonce="d81b02",
+        until="2026-11-28T21:00:00Z",
     ),
     ModelRetired(
         identifier="SurfaceClassifier-0-9-0",

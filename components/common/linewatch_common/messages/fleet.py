@@ -22,6 +22,14 @@ class ComponentHealth(msgspec.Struct, frozen=True, kw_only=True):
     state: ComponentState
 
 
+class ModelWait(msgspec.Struct, frozen=True, kw_only=True):
+    """A proved model that waits for the device's maintenance window, which opens at `until`."""
+
+    role: str
+    identifier: Identifier
+    until: UtcTime
+
+
 class FleetHealth(Message, frozen=True, kw_only=True, tag="linewatch.FleetHealth/1"):
     """How a device does: its versions, and what its models found since `since`.
 
@@ -36,8 +44,11 @@ class FleetHealth(Message, frozen=True, kw_only=True, tag="linewatch.FleetHealth
     sequence: Count  # of the reports since Inspector's start: a hole is a lost report
     components: Annotated[dict[str, ComponentHealth], msgspec.Meta(max_length=12)]  # by name, of those that are heard
     models: Annotated[list[ModelUse], msgspec.Meta(max_length=4)] = []  # in use now
+    waiting: Annotated[list[ModelWait], msgspec.Meta(max_length=3)] = []
     outcomes: dict[str, int] = {}  # messages.verdicts.Outcome to parts
     latency_ms: list[int] = []  # capture to publication: parts up to each of LATENCY_BOUNDS_MS, then those above
     scores: list[int] = []  # parts in each of SCORE_BINS
+    # Labelled parts of the random draw: `passed`, of them `escapes` are defective; `failed`, of them `false_rejects` are good.
+    labels: dict[str, int] = {}
     alerts: Annotated[list[str], msgspec.Meta(max_length=16)] = []  # kinds of the alerts that are on
     reason: Reason = ""  # why Inspector is not ready, when it is not

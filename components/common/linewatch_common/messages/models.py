@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from linewatch_common.messages.base import Identifier, Message, Reason
+from linewatch_common.messages.base import Identifier, Message, Reason, UtcTime
 
 Digest = Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}$")]
 
@@ -12,8 +12,8 @@ Digest = Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}$")]
 class ModelOffered(Message, frozen=True, kw_only=True, tag="linewatch.ModelOffered/1"):
     """A package lies in `folder`. With `trial` the agent proves it and drops it; without, it activates it.
 
-    `nonce` is echoed in the answer, which is ModelProved (trial), ModelActivated or ModelRefused. `lease` names the component whose
-    heartbeat keeps the offer alive.
+    `nonce` is echoed in the answer, which is ModelProved (trial), ModelActivated, ModelWaiting or ModelRefused. `lease` names the
+    component whose heartbeat keeps the offer alive.
     """
 
     name: Identifier
@@ -48,6 +48,20 @@ class ModelActivated(Message, frozen=True, kw_only=True, tag="linewatch.ModelAct
     replaced: Identifier | None = None
 
 
+class ModelWaiting(Message, frozen=True, kw_only=True, tag="linewatch.ModelWaiting/1"):
+    """The offered package was proved and would replace what runs: it is activated in the device's maintenance window, from `until` on.
+
+    What runs serves on. The component offers again when the agent's heartbeat names its model as due, or no longer as waiting.
+    """
+
+    identifier: Identifier
+    role: str
+    version: str
+    manifest_digest: Digest
+    nonce: Identifier
+    until: UtcTime
+
+
 class ModelRetired(Message, frozen=True, kw_only=True, tag="linewatch.ModelRetired/1"):
     """A model went: the agent dropped a replaced one, or its component withdrew the offer (`by` says who)."""
 
@@ -65,4 +79,4 @@ class ModelRefused(Message, frozen=True, kw_only=True, tag="linewatch.ModelRefus
     reason: Reason
 
 
-ModelMessage = ModelOffered | ModelProved | ModelActivated | ModelRetired | ModelRefused
+ModelMessage = ModelOffered | ModelProved | ModelActivated | ModelWaiting | ModelRetired | ModelRefused

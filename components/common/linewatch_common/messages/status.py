@@ -34,6 +34,19 @@ class RoleStatus(msgspec.Struct, frozen=True, kw_only=True):
     manifest_digest: Digest
 
 
+class WaitingModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A proved model that takes its role over in the device's maintenance window, which opens at `until`.
+
+    `due`: the window is open, its component offers it now.
+    """
+
+    identifier: Identifier
+    version: str
+    manifest_digest: Digest
+    until: UtcTime
+    due: bool = False
+
+
 class EdgeMetric(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     """A figure of the agent or of a model; `dimension` says of which."""
 
@@ -65,12 +78,13 @@ class EdgeHeartbeat(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
 
 
 class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """EdgeAgent: where it listens, which start this is, what it serves (role to model), and the original's heartbeat."""
+    """EdgeAgent: where it listens, which start this is, what it serves and what waits (role to model), and the original's heartbeat."""
 
     endpoint: str
     boot_id: str
     roles: dict[str, RoleStatus]
     orphaned: list[Identifier] = []  # active since a restart without an offer for 30 minutes
+    waiting: dict[str, WaitingModel] = {}
     edge: EdgeHeartbeat | None = None
 
 

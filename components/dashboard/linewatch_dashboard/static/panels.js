@@ -142,7 +142,8 @@ export function showModels(state, now) {
     setText(item.children[0], `${model.name} ${model.version}`);
     setText(item.children[1], model.role);
     setText(item.children[2], model.identifier);
-    setText(item.children[3], model.in_use ? "in use" : "loaded, not used");
+    const next = model.successor ? `; ${model.successor} from ${new Date(model.successor_from).toLocaleString()}` : "";
+    setText(item.children[3], (model.in_use ? "in use" : "loaded, not used") + next);
     item.dataset.used = model.in_use ? "yes" : "no";
   });
   const event = byId("model-event");

@@ -28,10 +28,14 @@ class Choice:
         """
         if not verdict.models:
             return None
-        if _drawn(verdict.frame_id) < self.percent / 100:
+        if self.drawn(verdict.frame_id):
             return "random"
         outcome = verdict.judged or verdict.outcome
         return "not-pass" if self.not_pass and outcome not in _PASSED else None
+
+    def drawn(self, frame_id: str) -> bool:
+        """Whether a judged part is in the random draw."""
+        return _drawn(frame_id) < self.percent / 100
 
 
 def _drawn(frame_id: str) -> float:
