@@ -163,5 +163,5 @@ def _of_set(data: Path) -> dict[str, Any]:
         "test": len(splits.splits[TEST]),
         "test_defective": defective[TEST],
         "left_out": len(opened.index.left_out) + len(splits.left_out),
-        "classes": opened.index.classes,
+        "classes": list(opened.index.classes),
     }
