@@ -21,9 +21,13 @@ def heads(graph: Any) -> frozenset[str]:
 
 
 def edges(graph: Any) -> frozenset[str]:
-    """The heads, and the first convolution, whose few input channels have the widest spread of weights."""
-    first = next((node.name for node in graph.node if node.op_type == "Conv"), None)
-    return heads(graph) | ({first} if first else set())
+    """The heads, and the first convolution."""
+    return heads(graph) | _first(graph)
+
+
+def ends(graph: Any) -> frozenset[str]:
+    """Pooled features, and the first convolution, whose few input channels have the widest spread of weights."""
+    return pools(graph) | _first(graph)
 
 
 def pools(graph: Any) -> frozenset[str]:
@@ -35,3 +39,7 @@ def pools(graph: Any) -> frozenset[str]:
             found.add(node.name)
             behind.update(node.output)
     return frozenset(found)
+
+
+def _first(graph: Any) -> frozenset[str]:
+    return frozenset([node.name for node in graph.node if node.op_type == "Conv"][:1])

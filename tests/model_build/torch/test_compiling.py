@@ -14,7 +14,7 @@ from torch import nn
 from model_build.__main__ import main
 from model_build.compiling.artefact import read_artefact
 from model_build.compiling.pictures import Calibration, as_on_device
-from model_build.compiling.quantising.graph import edges, heads, pools
+from model_build.compiling.quantising.graph import edges, ends, heads, pools
 from model_build.compiling.quantising.nncf_recipe import Nncf
 from model_build.compiling.quantising.qdq import STAGES, Qdq
 from model_build.compiling.running import open_model
@@ -125,6 +125,7 @@ def test_what_stays_float_are_the_ends(places: tuple[Path, Path]) -> None:
     assert [name for name in convolutions if name in heads(graph)] == convolutions[-1:]
     assert [name for name in convolutions if name in edges(graph)] == [convolutions[0], convolutions[-1]]
     assert any(node.op_type == "Gemm" and node.name in heads(graph) for node in graph.node)
+    assert ends(graph) == pools(graph) | {convolutions[0]}
     assert pools(graph) < heads(graph)
     assert pools(graph).isdisjoint(convolutions)
     assert all(node.name in pools(graph) for node in graph.node if node.op_type in ("Gemm", "ReduceMax", "ReduceMean"))
