@@ -1,5 +1,6 @@
 """A client of the original agent against ours: its messages come from the documented interface alone, never from linewatch's stubs."""
 
+import grp
 import json
 import os
 import re
@@ -500,6 +501,15 @@ def test_the_originals_stop_signal_stores_what_waits() -> None:
             assert "stopped" in agent.stop()
         assert agent.process.returncode == 0
         assert len(list(folder.rglob("*.jsonl"))) == 1
+
+
+def test_who_may_use_the_socket_is_a_matter_of_the_file() -> None:
+    group = grp.getgrgid(os.getgid()).gr_name
+    with (
+        short_folder() as folder,
+        AgentProcess(folder, {"linewatch_unix_socket_mode": "0666", "linewatch_unix_socket_group": group}) as agent,
+    ):
+        wait_until(lambda: agent.socket.stat().st_mode & 0o777 == 0o666)
 
 
 def test_a_served_socket_is_not_taken() -> None:

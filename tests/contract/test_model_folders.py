@@ -164,6 +164,12 @@ def _emptied(stage: Path) -> Path:
     return stage
 
 
+def _with_pipe(folder: Path) -> Path:
+    model_folder(folder)
+    os.mkfifo(folder / "manifest.json")
+    return folder
+
+
 def _linked_stage(folder: Path) -> Path:
     dda(folder)
     (folder / STAGE).rename(folder.parent / "elsewhere")
@@ -180,6 +186,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
     "saved model with cut variables": (_cut_variables, "OpenVINO cannot load it: "),
     "rubbish as saved model": (_changed(saved_model, saved_model__pb=b"rubbish"), "OpenVINO cannot load it"),
     "empty saved model": (_changed(saved_model, saved_model__pb=b""), "OpenVINO cannot load it"),
+    "a pipe for a manifest": (_with_pipe, "manifest.json: is not a file"),
     "a model one level below": (lambda folder: model_folder(folder / "unpacked").parent, "found unpacked/"),
     "dda for torch": (lambda folder: dda(folder, runtime="pytorch"), "wants the runtime 'pytorch'"),
     "dda of two stages": (lambda folder: dda(folder, stages=("one", "two")), "has 2 stages (one, two)"),

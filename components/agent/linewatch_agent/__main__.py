@@ -149,7 +149,7 @@ def run_standalone(address: str, config_file: Path) -> int:
         _set_verbose(original.config)
         for warning in original.warnings:
             log.warning("%s", warning)
-        listener = Listener(socket_of(address), 0o660)
+        listener = _open_listener(original.config, str(socket_of(address)))
         Standalone(build_core(original.config, original.device, Path.cwd(), (listener,))).run()
     except ConfigError as error:
         log.error("%s", error)  # noqa: TRY400 - the line says it all

@@ -32,11 +32,11 @@ class _File(msgspec.Struct, frozen=True):
 def packaged_as(folder: Path) -> EdgePackage | None:
     """What the job called the model in `folder`; None for other models. One that cannot be read is named in the log."""
     path = folder / FILE
+    if not path.is_file():  # opening a pipe would wait for its writer
+        return None
     try:
         with path.open("rb") as file:
             return msgspec.json.decode(file.read(_MAX_BYTES), type=_File).metadata
-    except FileNotFoundError:
-        return None
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         log.warning("%s: captured data goes by the name that the model is loaded under: %s", path, error)
         return None

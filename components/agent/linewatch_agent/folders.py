@@ -87,6 +87,8 @@ def _found(folder: Path, trust: Trust) -> ModelSource:
         if not (folder / MANIFEST_FILE).exists():
             trust.refuse_bare(folder)
             return _bare(folder)
+        if not (folder / MANIFEST_FILE).is_file():  # opening a pipe would wait for its writer
+            raise NotLoadableError(f"{folder / MANIFEST_FILE}: is not a file")
         # Where a signature is there or due, nothing of the package is parsed before it was found good.
         if is_enveloped(folder) or trust.required or not is_dda(folder):
             return _package(folder, trust)

@@ -12,6 +12,7 @@ from linewatch_common.config import read_config
 from linewatch_common.errors import ConfigError
 
 from linewatch_agent.config import AgentConfig, validate
+from linewatch_agent.sockets import check_group
 
 MAX_FILE_BYTES = 1024 * 1024
 
@@ -38,6 +39,8 @@ OUR_KEYS = {
 }
 # Ours alone, admitted in the same file.
 OWN_KEYS = {
+    "linewatch_unix_socket_mode": "UnixSocketMode",
+    "linewatch_unix_socket_group": "UnixSocketGroup",
     "linewatch_allowed_roots": "AllowedRoots",
     "linewatch_metrics_port": "MetricsPort",
     "linewatch_lookout_socket": "LookoutSocket",
@@ -98,6 +101,7 @@ def read_original(path: Path) -> OriginalConfig:
     try:
         config, _ = read_config(AgentConfig, _DEFAULTS | given, where)
         validate(config)
+        check_group(config.unix_socket_group)  # of the socket in `-a`
     except ConfigError as error:
         reason = _in_their_words(str(error).removeprefix(f"{where}: "), translated)
         raise ConfigError(f"{where}: {reason}") from error

@@ -175,6 +175,27 @@ def test_what_is_too_old_goes(tmp_path: Path) -> None:
     assert (_ids(tmp_path), dropped) == (["b"], [1])
 
 
+def test_what_the_original_left_is_nobodys_room(tmp_path: Path) -> None:
+    """Its files are named as ours, in the same folders; whoever moves from one agent to the other has years of them."""
+    hour = tmp_path / "prefix/fleet/score/2021/05/04/13"
+    files = [
+        hour / f"{'f' * 32}.jsonl",
+        hour / f"raw-data/input-tensors/{'e' * 32}-0.bin",
+        hour / ".half-copied",
+    ]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(LARGE)
+        os.utime(file, (0, 0))
+    dropped: list[int] = []
+    for capture_id in ("a", "b", "c"):  # each after a restart
+        disk = _disk(tmp_path, limit_bytes=600, dropped=dropped, limit_seconds=86_400)
+        disk.store(_push(disk, _accepted(capture_id)))
+        assert hour not in [push.files[0].parent for push in disk.pushes()]
+    assert [file.read_bytes() for file in files] == [LARGE] * 3
+    assert dropped, "our own went for room"
+
+
 def test_a_restart_knows_what_lies_there_and_removes_what_is_half(tmp_path: Path) -> None:
     line = _stored(tmp_path, inputs=(CapturedTensor("t", "UINT8", (9,), LARGE),))
     [file] = tmp_path.rglob("*.jsonl")

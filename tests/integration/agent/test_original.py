@@ -127,6 +127,7 @@ def test_keys_that_do_nothing_are_named(tmp_path: Path) -> None:
             {"sagemaker_edge_core_capture_data_destination": "cloud"},
             "sagemaker_edge_core_capture_data_destination: invalid enum value 'cloud'; want 'Disk' or 'Cloud'",
         ),
+        ({"linewatch_unix_socket_group": "nobodys-group"}, "linewatch_unix_socket_group: there is no group"),
         ({"sagemaker_edge_core_capture_data_disk_path": "here"}, "not an absolute path"),
     ],
 )

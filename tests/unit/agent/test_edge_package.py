@@ -1,6 +1,7 @@
 """What SageMaker Edge Manager's packaging job called a model."""
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,11 @@ def test_name_and_version_are_read(tmp_path: Path) -> None:
         '{"version": "1", "metadata": {"model_name": "mxnet-classifier", "model_version": "1.0", "more": 1}}'
     )
     assert packaged_as(tmp_path) == EdgePackage("mxnet-classifier", "1.0")
+
+
+def test_a_pipe_holds_nothing_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "sagemaker_edge_manifest")
+    assert packaged_as(tmp_path) is None
 
 
 @pytest.mark.parametrize(

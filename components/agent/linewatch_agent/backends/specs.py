@@ -20,6 +20,13 @@ def spec_for_wire(name: str, dtype: "np.dtype[np.generic] | str", shape: tuple[i
 def first_line(error: BaseException, length: int = 300) -> str:
     """What a runtime's long complaint begins with, or its last line where the first only names a source file of the runtime."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    untelling = ("Exception from", "Check '", "FrontEnd API failed", "Model wasn't fully converted", "-- ")
+    untelling = (
+        "Exception from",
+        "Check '",
+        "FrontEnd API failed",
+        "Model wasn't fully converted",
+        "Loading input model",
+        "-- ",
+    )
     telling = [line for line in lines if not line.startswith(untelling)] or lines
     return (telling[0] if telling else type(error).__name__)[:length]

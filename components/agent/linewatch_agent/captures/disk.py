@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from linewatch_common.errors import StorageError
 from linewatch_common.files import sync_folder, write_atomically
 
 from linewatch_agent.captures.importance import is_sampled_line
+from linewatch_agent.captures.inherited import FILE as INHERITED
+from linewatch_agent.captures.inherited import inherited
 from linewatch_agent.captures.pushes import Push
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,7 @@ class StoredPush:
 class CaptureDisk:
     """`<root>/<prefix>/<fleet>/<model>/YYYY/MM/DD/HH/<32 hex>.jsonl`, raw data below the hour. A push is a Destination's.
 
+    What lay there before this agent's first push is left alone.
     Safe for concurrent use. `on_dropped` is told how many captures had to go for newer ones.
     """
 
@@ -109,11 +112,11 @@ class CaptureDisk:
             self._forget(self._opened(), push)
 
     def _opened(self) -> dict[Path, StoredPush]:
-        """Find what earlier runs left, and remove what they did not finish."""
+        """Find what earlier runs of ours left, and remove what they did not finish."""
         if self._pushes is None:
             try:
                 self._area.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._pushes = {push.files[0]: push for push in _found(self._area)}
+                self._pushes = {push.files[0]: push for push in _found(self._area, inherited(self._area))}
             except OSError as error:
                 raise StorageError(f"{self._area}: cannot keep captured data here: {error.strerror}") from error
             self._used = sum(push.size_bytes for push in self._pushes.values())
@@ -160,16 +163,18 @@ def _first_line_is_sampled(path: Path) -> bool:
     return isinstance(line, dict) and is_sampled_line(line, path.parent)
 
 
-def _found(root: Path) -> Iterable[StoredPush]:
-    """Pushes by age; half-written files and raw files without their lines are removed."""
+def _found(root: Path, strangers: Container[Path]) -> Iterable[StoredPush]:
+    """Pushes by age; half-written files and raw files without their lines are removed. `strangers` are not looked at."""
     groups: dict[str, list[Path]] = defaultdict(list)
     for folder, _, names in os.walk(root):
-        for name in names:
-            ours = _OURS.fullmatch(name)
+        for path in (Path(folder, name) for name in names if name != INHERITED):
+            if path in strangers:
+                continue
+            ours = _OURS.fullmatch(path.name)
             if ours is not None:
-                groups[ours.group(1)].append(Path(folder, name))
-            elif name.startswith("."):
-                _remove([Path(folder, name)])
+                groups[ours.group(1)].append(path)
+            elif path.name.startswith("."):
+                _remove([path])
     aged: list[StoredPush] = []
     for paths in groups.values():
         lines = [path for path in paths if path.suffix == ".jsonl"]
