@@ -2,6 +2,10 @@
 # Included by the Makefile.
 VENV_TRAIN := .venv-train
 PY_TRAIN := $(VENV_TRAIN)/bin/python
+# The checkout's own packages, as `make setup` has them in .venv: `.venv-train/bin/python -m model_build` then runs from a bare shell.
+# Of the components the agent alone: its code runs what Neo compiled.
+checkout_on_path = printf '%s\n' "$(CURDIR)" "$(CURDIR)/components/common" "$(CURDIR)/components/agent" \
+  > $(1)/lib/python3.11/site-packages/linewatch.pth
 
 SAMPLES := SurfaceClassifier SurfaceSegmenter
 
@@ -15,6 +19,7 @@ $(VENV_TRAIN)/.ready: locks/train.txt locks/train-torch.txt
 	@echo "set-up: the training environment (about 1 GB once)"
 	@$(PY_TRAIN) -m pip install --quiet --require-hashes --no-deps -r locks/train.txt
 	@$(PY_TRAIN) -m pip install --quiet --require-hashes --no-deps -r locks/train-torch.txt
+	@$(call checkout_on_path,$(VENV_TRAIN))
 	@touch $@
 
 # TensorFlow, for the reference's U-Net alone. `tensorflow-cpu` is on PyPI, so uv does it.
@@ -22,6 +27,7 @@ $(VENV_TRAIN)/.ready: locks/train.txt locks/train-torch.txt
 	@test -x .venv-tensorflow/bin/python || python3.11 -m venv .venv-tensorflow
 	@echo "set-up: the TensorFlow environment (about 2 GB once)"
 	@$(UV) pip install --quiet --python .venv-tensorflow/bin/python --require-hashes -r locks/train-tensorflow.txt
+	@$(call checkout_on_path,.venv-tensorflow)
 	@touch $@
 
 train-samples: $(VENV_TRAIN)/.ready ## train both sample models and write their packages (20 minutes on 2 busy cores)

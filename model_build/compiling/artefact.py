@@ -102,6 +102,11 @@ class Artefact(_Part, frozen=True, kw_only=True):
     note: str = ""
 
 
+def runs_here(artefact: Artefact) -> bool:
+    """Whether it can be run where it was compiled; all but some of Neo's can."""
+    return artefact.format != "neo" or artefact.comparison is not None
+
+
 def write_artefact(folder: Path, artefact: Artefact) -> None:
     """Write artefact.json into `folder`, where the files already lie. Raises StorageError."""
     text = msgspec.json.format(msgspec.json.encode(artefact, order="sorted"), indent=1)

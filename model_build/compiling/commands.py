@@ -145,8 +145,8 @@ def _neo(options: argparse.Namespace) -> targets.Target:
         "neo",
         ((job,),),
         calibrates=False,
-        runs_here=False,
-        note="a Neo model runs on its target only: it proves itself there by the golden set",
+        runs_here=not (options.neo_device or options.neo_accelerator),
+        unjudged="a Neo model runs on its target only: it proves itself there by the golden set",
     )
 
 

@@ -5,18 +5,16 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from linewatch_common.errors import InputError
 from linewatch_common.manifest import Preparation
 from numpy.typing import NDArray
 
 from model_build.compiling.artefact import Comparison, Figure, Tolerance
-from model_build.compiling.pictures import as_on_device
+from model_build.compiling.asking import asked
 from model_build.compiling.running import Model
 from model_build.data.prepared import Entry, PreparedSet
 from model_build.evaluation.pixels import PixelCounts
-from model_build.nets.interface import MASK, SCORE
 from model_build.samples.scores import average_precision
-from model_build.training.judging import cut_to_picture
+from model_build.training.joining import Joined
 
 Steps = Callable[[Iterable[str]], Iterable[str]]
 
@@ -34,14 +32,6 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What a model says of one picture: its score (without one, its most defective cell) and its mask float32 (C, h, w) of the region."""
-
-    score: float
-    mask: NDArray[np.float32] | None
-
-
-@dataclass(frozen=True, slots=True)
 class Ground:
     """What models are compared on. `seen`: the float model learnt from these pictures."""
 
@@ -52,20 +42,12 @@ class Ground:
     seen: bool
 
 
-def said_of(model: Model, ground: Ground, steps: Steps = iter) -> Iterator[Said]:
+def said_of(model: Model, ground: Ground, steps: Steps = iter) -> Iterator[Joined]:
     """What `model` says of every picture, in order. Raises InputError when it is no model of ours."""
-    for name in steps(ground.ids):
-        prepared = as_on_device(ground.data.example(name), ground.preparation)
-        outputs = model.run(prepared.tensor)
-        mask = outputs.get(MASK)
-        likely = None if mask is None else cut_to_picture(_likely(mask), prepared.transform)
-        score = outputs.get(SCORE)
-        if score is None and mask is None:
-            raise InputError(f"the model has neither the output {SCORE!r} nor {MASK!r}, but {sorted(outputs)}")
-        yield Said(float(score.ravel()[0]) if score is not None else float(_likely(outputs[MASK]).max()), likely)
+    return (asked(model, ground.data.example(name), ground.preparation) for name in steps(ground.ids))
 
 
-def compare(floating: Sequence[Said], compiled: Sequence[Said], ground: Ground) -> Comparison:
+def compare(floating: Sequence[Joined], compiled: Sequence[Joined], ground: Ground) -> Comparison:
     """Figures of both over the same pictures."""
     labels = np.array([ground.data.entry(name).defective for name in ground.ids], np.bool_)
     before, after = (np.array([said.score for said in side], np.float64) for side in (floating, compiled))
@@ -99,13 +81,7 @@ def losses(found: Comparison, tolerance: Tolerance) -> list[str]:
     return lines
 
 
-def _likely(mask: NDArray[np.generic]) -> NDArray[np.float32]:
-    """(1, C, h, w) to (C, h, w), 0..1."""
-    plane: NDArray[np.float32] = mask[0].astype(np.float32)
-    return plane * np.float32(1 / 255) if mask.dtype == np.uint8 else plane
-
-
-def _pixel_figure(floating: Sequence[Said], compiled: Sequence[Said], ground: Ground) -> Figure | None:
+def _pixel_figure(floating: Sequence[Joined], compiled: Sequence[Joined], ground: Ground) -> Figure | None:
     """Pooled over all pixels that count, at the pictures' own resolution; None without masks or without a defective pixel."""
     counts = PixelCounts(), PixelCounts()
     for name, *sides in zip(ground.ids, floating, compiled, strict=True):
@@ -129,7 +105,7 @@ def _full(mask: NDArray[np.float32], entry: Entry, preparation: Preparation) -> 
     return full
 
 
-def _mask_difference(floating: Sequence[Said], compiled: Sequence[Said]) -> float | None:
+def _mask_difference(floating: Sequence[Joined], compiled: Sequence[Joined]) -> float | None:
     means = [
         float(np.abs(before.mask - after.mask).mean())
         for before, after in zip(floating, compiled, strict=True)

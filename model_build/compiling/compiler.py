@@ -20,13 +20,14 @@ from model_build.compiling.artefact import (
     Tried,
     write_artefact,
 )
-from model_build.compiling.comparing import Ground, Said, Steps, compare, losses, said_of
+from model_build.compiling.comparing import Ground, Steps, compare, losses, said_of
 from model_build.compiling.latency import Times, measure, report, versions
-from model_build.compiling.pictures import Calibration, Chosen, as_on_device
-from model_build.compiling.running import Model, open_model
+from model_build.compiling.pictures import Calibration, Chosen, telling
+from model_build.compiling.running import Model, NotHereError, open_model
 from model_build.compiling.source import FloatModel
 from model_build.compiling.targets import MODEL_FILE, Recipe, Target
 from model_build.data.prepared import PreparedSet
+from model_build.training.joining import Joined
 
 THREADS = 2
 FLOAT = "float"
@@ -57,12 +58,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A recipe's files in `folder`, not judged yet. `model` is None where it cannot run here."""
+    """A recipe's files in `folder`, not judged yet. `model` is None where it cannot run here; `why` says more."""
 
     recipe: Recipe
     folder: Path
     file: str
     model: Model | None
+    why: str = ""
 
 
 @dataclass(slots=True)
@@ -73,7 +75,7 @@ class _Course:
     steps: Steps
     tell: Tell
     floating: Model
-    said: Sequence[Said] | None = None
+    said: Sequence[Joined] | None = None
     tried: list[Tried] = field(default_factory=list)
     times: dict[str, Times] = field(default_factory=dict)
 
@@ -121,10 +123,18 @@ def _make(stage: Iterable[Recipe], floating: Path, work: Path, course: _Course, 
         course.tell(f"{recipe.name}: compiling")
         try:
             file = recipe.make(floating, course.job.calibration, folder)
-            made.append(Made(recipe, folder, file, open_model(folder / file, THREADS) if runs_here else None))
+            made.append(Made(recipe, folder, file, *(_opened(folder / file) if runs_here else (None, ""))))
         except InputError as error:
             course.tried.append(Tried(recipe=recipe.name, outcome=str(error)))
     return made
+
+
+def _opened(path: Path) -> tuple[Model | None, str]:
+    """The model, or why this machine is not the one that it is made for. Raises InputError."""
+    try:
+        return open_model(path, THREADS), ""
+    except NotHereError as error:
+        return None, str(error).replace(f"{path}", path.name)
 
 
 def _by_speed(made: list[Made], course: _Course) -> list[Made]:
@@ -133,7 +143,7 @@ def _by_speed(made: list[Made], course: _Course) -> list[Made]:
     if not models:
         return made
     first = course.job.data.example(course.job.pictures.comparison[0])
-    tensor = as_on_device(first, course.job.floating.run.preparation).tensor
+    tensor = telling(first, course.job.floating.run.preparation).tensor
     course.times |= measure(
         {FLOAT: course.floating} | {name: model for name, model in models.items() if name != FLOAT}, tensor
     )
@@ -169,8 +179,13 @@ def _artefact(target: Target, made: Made, course: _Course, comparison: Compariso
         tolerance=job.tolerance,
         tried=tuple(course.tried),
         versions=versions(),
-        note=target.note,
+        note=_note(target, made),
     )
+
+
+def _note(target: Target, made: Made) -> str:
+    parts = (target.note, "" if made.model is not None else target.unjudged, made.why)
+    return "; ".join(part for part in parts if part)
 
 
 def _publish(made: Made, artefact: Artefact, course: _Course, out: Path) -> None:

@@ -17,11 +17,11 @@ from linewatch_common.errors import InputError, UnavailableError
 from linewatch_common.manifest import file_sha256
 
 from model_build.compiling.artefact import Format
+from model_build.compiling.locating import neo_library
 from model_build.compiling.pictures import Calibration
 from model_build.nets.interface import INPUT
 from model_build.packaging.tarball import pack, unpack
 
-RUNTIME = "libdlr.so"  # Neo puts its runtime beside the model for some targets
 _JOB_SECONDS = 900  # a net of ours compiles within a few minutes, and a job that hangs is billed until it is stopped
 _QUEUE_SECONDS = 900  # what the service may take before it starts one
 _FIRST_WAIT, _LONGEST_WAIT, _GROWTH = (
@@ -153,11 +153,9 @@ class Neo:
 
 def library_of(folder: Path, uri: str) -> str:
     """The compiled library among the unpacked files of a Neo result. Raises InputError when it is none."""
-    names = sorted(path.name for path in folder.iterdir())
-    libraries = [name for name in names if name.endswith(".so") and name != RUNTIME]
-    if len(libraries) != 1 or any(not path.is_file() for path in folder.iterdir()):
-        raise InputError(f"Neo: {uri} holds {names}, expected DLR's files with one compiled library (.so)")
-    return libraries[0]
+    if not all(path.is_file() for path in folder.iterdir()):
+        raise InputError(f"Neo: {uri} holds folders, expected DLR's files alone")
+    return neo_library(folder, uri)
 
 
 @contextmanager

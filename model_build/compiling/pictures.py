@@ -1,15 +1,18 @@
 """Which training pictures calibrate, and which the compiled model is compared on; both as the device would see them."""
 
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from linewatch_common.errors import InputError
 from linewatch_common.manifest import Preparation
-from linewatch_vision.preparation import Prepared, prepare
+from linewatch_vision.preparation import Prepared
+from linewatch_vision.tiling import prepare_all
 from numpy.typing import NDArray
 
 from model_build.data.prepared import Example, PreparedSet
+from model_build.training.pictures import pixel_format
 
 DEFECTIVE_SHARE = 0.4  # of the calibration pictures: what a defect excites must be in the ranges
 
@@ -40,9 +43,17 @@ def choose_pictures(data: PreparedSet, training: Sequence[str], seed: int, calib
     return Chosen(tuple(sorted(bad[:from_bad] + good[:from_good])), tuple(sorted(comparison)))
 
 
-def as_on_device(example: Example, preparation: Preparation) -> Prepared:
-    """The tensor uint8 (1, H, W, 3) that a device would make of the picture, and the way back. Raises InputError."""
-    return prepare(example.picture, "Mono8" if example.picture.ndim == 2 else "BGR8", preparation)
+def as_on_device(example: Example, preparation: Preparation) -> tuple[Prepared, ...]:
+    """The tensors uint8 (1, H, W, 3) that a device would make of the picture, a tile each, and the ways back. Raises InputError."""
+    return prepare_all(example.picture, pixel_format(example.picture), preparation)
+
+
+def telling(example: Example, preparation: Preparation) -> Prepared:
+    """One tensor of the picture. Of tiles the one with most of its defects; of a good picture any, the same each time."""
+    tiles = as_on_device(example, preparation)
+    regions = [tile.transform.region for tile in tiles]
+    held = [int(example.mask[:, box.y : box.y + box.height, box.x : box.x + box.width].sum()) for box in regions]
+    return tiles[held.index(max(held)) if any(held) else zlib.crc32(example.entry.id.encode()) % len(tiles)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +65,8 @@ class Calibration:
     ids: tuple[str, ...]
 
     def tensors(self) -> Iterator[NDArray[np.uint8]]:
-        """uint8 (1, H, W, 3) each, in the order of the ids. Raises InputError."""
-        return (as_on_device(self.data.example(name), self.preparation).tensor for name in self.ids)
+        """uint8 (1, H, W, 3) each, one a picture, in the order of the ids. Raises InputError."""
+        return (telling(self.data.example(name), self.preparation).tensor for name in self.ids)
 
 
 def _shuffled(names: list[str], rng: np.random.Generator) -> list[str]:

@@ -20,6 +20,10 @@ OPENVINO_OPTIONS = {
 Outputs = dict[str, NDArray[Any]]
 
 
+class NotHereError(InputError):
+    """The model is made for another machine than this one, or its runtime is not installed here."""
+
+
 class Model(Protocol):
     """A loaded model with the one input `image`."""
 
@@ -28,13 +32,12 @@ class Model(Protocol):
 
 
 def open_model(path: Path, threads: int = 2) -> Model:
-    """Load ONNX, OpenVINO IR, TensorFlow Lite or a Neo result (its library).
+    """Load ONNX, OpenVINO IR, TensorFlow Lite or what Neo compiled (its .so, the other files beside it).
 
-    Raises InputError with one line when the runtime refuses it or is not there.
+    Raises InputError with one line when the runtime refuses it, NotHereError when it cannot run on this machine.
     """
-    if path.suffix == ".so":
-        return NeoModel(path, threads)
-    return LiteRtModel(path, threads) if path.suffix == ".tflite" else OpenVinoModel(path, threads)
+    kinds: dict[str, type[LiteRtModel | NeoModel]] = {".tflite": LiteRtModel, ".so": NeoModel}
+    return kinds.get(path.suffix, OpenVinoModel)(path, threads)
 
 
 class OpenVinoModel:
@@ -71,7 +74,7 @@ class LiteRtModel:
         try:
             from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - an extra
         except ImportError as error:
-            raise InputError(f"{path}: LiteRT (ai-edge-litert) is not installed in this environment") from error
+            raise NotHereError(f"{path}: LiteRT (ai-edge-litert) lives in .venv-tensorflow and .venv") from error
         try:
             self._interpreter: Any = Interpreter(model_content=path.read_bytes(), num_threads=threads)
             self._interpreter.allocate_tensors()
@@ -90,11 +93,19 @@ class LiteRtModel:
 
 
 class NeoModel:
-    """DLR in a process of its own, by the agent's code; for this machine's processor alone."""
+    """DLR, by the agent's own backend: in a process of its own, which a broken library may crash."""
 
     def __init__(self, path: Path, threads: int) -> None:
-        from linewatch_agent.backends.dlr.backend import DlrBackend  # noqa: PLC0415 - a component: only here
-
+        try:
+            from linewatch_agent.backends.dlr.backend import DlrBackend, installed_runtime  # noqa: PLC0415 - an extra
+            from linewatch_agent.neo import RUNTIME  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            raise NotHereError(
+                f"{path}: DLR is run by the agent's code, which is not installed here: {error}"
+            ) from error
+        _refuse_foreign(path)
+        if not (path.parent / RUNTIME).exists() and installed_runtime() is None:
+            raise NotHereError(f"{path}: DLR is not installed in this environment, and no {RUNTIME} lies beside it")
         try:
             self._net = DlrBackend(threads).load(path.resolve())
         except LinewatchError as error:
@@ -104,13 +115,26 @@ class NeoModel:
 
     def run(self, tensor: NDArray[np.uint8]) -> Outputs:
         """See Model."""
-        expected = self._net.inputs[0].shape
-        if tensor.shape != tuple(expected):
-            raise InputError(f"DLR refuses a picture of {tensor.shape}, it was compiled for {tuple(expected)}")
+        (spec,) = self._net.inputs
+        if tensor.shape != spec.shape or tensor.dtype != spec.dtype:
+            raise InputError(f"DLR refuses a picture of {tensor.dtype} {tensor.shape}: the model wants {spec}")
         try:
-            return {name: np.array(value) for name, value in self._net.predict({INPUT: tensor}).items()}
+            return dict(self._net.predict({INPUT: tensor}))
         except LinewatchError as error:
             raise InputError(f"DLR: {error}") from error
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raises NotHereError when the library is made for another processor, InputError when it is none."""
+    from linewatch_agent.architecture import machine_of, refuse_foreign  # noqa: PLC0415 - as above
+    from linewatch_agent.errors import NotLoadableError  # noqa: PLC0415 - as above
+
+    try:
+        refuse_foreign(path)
+    except NotLoadableError as error:
+        raise (InputError if machine_of(path) is None else NotHereError)(str(error)) from error
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
 
 
 def _name(port: Any, path: Path) -> str:

@@ -35,7 +35,8 @@ class Recipe(Protocol):
 class Target:
     """`stages`: the fastest recipe of the first stage that has one within tolerance wins.
 
-    `runs_here`: without it nothing is compared. `note`: what artefact.json says beside the figures.
+    `runs_here`: False where it is known that this machine cannot run it; then, and where that shows only when it is made, nothing is
+    compared and artefact.json says `unjudged`. `note`: what it says else.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Target:
     calibrates: bool = True
     runs_here: bool = True
     note: str = ""
+    unjudged: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from linewatch_common.manifest import Region
 from tqdm import tqdm
 
-from model_build.data.prepare import Preparer, Settings, listed
+from model_build.data.drawing import with_drawn
+from model_build.data.prepare import Preparer, Settings, counting_of, listed
 from model_build.data.prepared import PreparedSet
 from model_build.data.readers import READERS, reader_for
 from model_build.data.records import Options
@@ -32,9 +33,13 @@ Nothing is half-written: OUT appears when all is done; an interrupted run goes o
 given again. A corrupt file, a mask of another size, an empty mask on a defective part, a mask on a good part and a duplicate
 name each give one line, and nothing is written, unless --bad leave-out takes the rest and lists them in the report.
 
+A set of good pictures alone trains, from drawn defects, but nothing can be judged by it. With --draw-defects 0.4 four in ten pictures get a
+twin with a drawn defect, which thresholds and figures then rest on; report and model card say so. Take real ones as soon as there are some.
+
 The split never parts pictures of one part or duplicates (same pixels, or the same look). A source's own split is kept.
 
   python -m model_build prepare ../shared/data/kolektorsdd build/data/kolektorsdd
+  python -m model_build prepare new-line build/data/new-line --draw-defects 0.4
   python -m model_build prepare pictures build/data/brackets --part-pattern '^[^/]+/(\\d+)_' --test-share 0.25
 """
 _REPORT = """Write data-report.json and contact sheets: counts, sizes, defect areas, duplicates, suspects.
@@ -58,6 +63,12 @@ def add_commands(commands: Commands) -> None:
         "--part-pattern", type=_pattern, metavar="REGEX", help="its first group in a picture's name is the part"
     )
     prepare.add_argument("--ledger", type=Path, help="the ledger with the operators' labels (layout captured)")
+    prepare.add_argument(
+        "--draw-defects",
+        type=_share,
+        metavar="SHARE",
+        help="of a set without any defect: give so many pictures a twin with one",
+    )
     _split_options(prepare)
     prepare.set_defaults(command=_prepare)
     report = _command(commands, "report", "what is in a prepared folder", _REPORT)
@@ -87,7 +98,8 @@ def _split_options(parser: argparse.ArgumentParser) -> None:
 
 def _prepare(options: argparse.Namespace) -> None:
     reader = reader_for(options.source, options.layout)
-    settings = Settings(reader.name, options.bad, options.region, options.ignore)
+    layout = reader.name if options.draw_defects is None else f"{reader.name}, defects drawn"
+    settings = Settings(layout, options.bad, options.region, options.ignore)
     wish = Wish(options.seed, options.folds, options.test_share, options.split, options.crossing)
     if options.out.exists():
         data = PreparedSet.open(options.out)
@@ -95,6 +107,8 @@ def _prepare(options: argparse.Namespace) -> None:
     else:
         found = reader.records(options.source, Options(options.part_pattern, options.ledger))
         records, left = listed(iter(progress(found, "listing")), settings)
+        if options.draw_defects is not None:
+            records = with_drawn(records, options.draw_defects, options.seed, counting_of(settings))
         steps = iter(progress(records, "preparing"))
         data = Preparer(options.out, settings).run(records, left, steps)
     splits = split(data, wish)
@@ -118,6 +132,13 @@ def progress(things: Iterable[T], what: str) -> Iterator[T]:
     """The same things, with a bar on stderr where that is a terminal or a log that somebody reads."""
     bar: Any = tqdm(things, desc=what, mininterval=1, leave=False)
     return iter(bar)
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 1")
+    return value
 
 
 def _region(text: str) -> Region:

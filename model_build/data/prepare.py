@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -112,6 +112,12 @@ def checked(record: Record, ignore: Mask | None, settings: Settings) -> _Read:
     for name, mask in sorted(masks.items()):
         digest.update(name.encode() + np.packbits(mask).tobytes())
     return _Read(picture, masks, defective, defective and not drawn, digest.hexdigest())
+
+
+def counting_of(settings: Settings) -> Callable[[int, int], Mask]:
+    """Which pixels of a picture (height, width) will count. Raises InputError when the ignore mask cannot be read."""
+    ignore = None if settings.ignore is None else decode_mask(read_bounded(settings.ignore), str(settings.ignore))
+    return lambda height, width: counting(height, width, settings.region, ignore)
 
 
 class Preparer:

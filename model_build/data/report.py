@@ -12,6 +12,7 @@ import numpy as np
 from linewatch_common.errors import InputError, StorageError
 from linewatch_common.files import write_atomically
 
+from model_build.data.drawing import is_drawn
 from model_build.data.duplicates import clusters
 from model_build.data.prepared import Entry, PreparedSet
 from model_build.data.records import Mask, Picture
@@ -33,6 +34,7 @@ def summary(data: PreparedSet, splits: Splits | None = None) -> dict[str, Any]:
         "data": data.digest,
         "layout": data.index.layout,
         "counts": _counts(entries),
+        "drawn_defects": sum(entry.defective and is_drawn(entry) for entry in entries),
         "parts": len({entry.part for entry in entries}),
         "sizes": dict(Counter(f"{entry.width}x{entry.height}" for entry in entries).most_common(20)),
         "defect_area_share": {name: _quantiles(entries, name) for name in data.index.classes},

@@ -10,6 +10,7 @@ import numpy as np
 from linewatch_common.errors import StorageError
 from linewatch_common.files import write_atomically
 
+from model_build.data.drawing import is_drawn
 from model_build.data.prepared import PreparedSet
 from model_build.data.records import Picture
 from model_build.data.report import drawn, write_sheet
@@ -37,12 +38,13 @@ def write_evaluation(
     if evaluation.worst:
         write_sheet(folder / MISSES_FILE, [_miss(name, data, test) for name in evaluation.worst[:_SHOWN]])
         picture = base64.b64encode((folder / MISSES_FILE).read_bytes()).decode()
+    warning = _drawn_defects(data, test)
     figures = {"schema": "linewatch.Evaluation/1", "refusals": list(refusals)} | msgspec.to_builtins(evaluation)
     write_atomically(
         folder / EVALUATION_FILE, msgspec.json.format(msgspec.json.encode(figures), indent=1) + b"\n", 0o644
     )
-    write_atomically(folder / PAGE_FILE, page(evaluation, refusals, picture).encode(), 0o644)
-    write_atomically(folder / CARD_FILE, card(evaluation, refusals).encode(), 0o644)
+    write_atomically(folder / PAGE_FILE, page(evaluation, refusals, picture, warning).encode(), 0o644)
+    write_atomically(folder / CARD_FILE, card(evaluation, refusals, warning).encode(), 0o644)
 
 
 def rows(evaluation: Evaluation) -> list[tuple[str, str]]:
@@ -72,20 +74,21 @@ def rows(evaluation: Evaluation) -> list[tuple[str, str]]:
     return found
 
 
-def page(evaluation: Evaluation, refusals: Sequence[str], picture: str) -> str:
+def page(evaluation: Evaluation, refusals: Sequence[str], picture: str, warning: str = "") -> str:
     """One HTML page that needs nothing else; `picture` is a PNG in base64, or empty."""
     table = "".join(f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in rows(evaluation))
     verdict = "".join(f"<li>{escape(line)}</li>" for line in refusals)
     misses = f'<h2>Worst misses</h2><img alt="worst misses" src="data:image/png;base64,{picture}">' if picture else ""
+    told = f"<p><b>{escape(warning)}</b></p>" if warning else ""
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Evaluation</title><style>{_STYLE}</style>'
-        f"<h1>Evaluation of {escape(evaluation.model[:12])}</h1>"
+        f"<h1>Evaluation of {escape(evaluation.model[:12])}</h1>{told}"
         f"<p>{'The gate refuses this model:' if refusals else 'The gate lets this model pass.'}</p><ul>{verdict}</ul>"
         f"<table>{table}</table><p>Intervals are 95 %: exact binomial for shares, parts redrawn for the rest.</p>{misses}</html>\n"
     )
 
 
-def card(evaluation: Evaluation, refusals: Sequence[str]) -> str:
+def card(evaluation: Evaluation, refusals: Sequence[str], warning: str = "") -> str:
     """The model card in Markdown."""
     lines = [f"| {name} | {text} |" for name, text in rows(evaluation)]
     gate = [f"- refused: {line}" for line in refusals] or ["- passed"]
@@ -98,6 +101,7 @@ def card(evaluation: Evaluation, refusals: Sequence[str]) -> str:
             "",
             f"Data {evaluation.data}, split {evaluation.splits}.",
             "",
+            *([f"**{warning}**", ""] if warning else []),
             "| Figure | Value, 95 % interval |",
             "|---|---|",
             *lines,
@@ -107,6 +111,14 @@ def card(evaluation: Evaluation, refusals: Sequence[str]) -> str:
             "",
         ]
     )
+
+
+def _drawn_defects(data: PreparedSet, test: Predictions) -> str:
+    defective = [entry for name in test.document.scores if (entry := data.entry(name)).defective]
+    count = sum(is_drawn(entry) for entry in defective)
+    if not count:
+        return ""
+    return f"{count} of {len(defective)} defects of the test split are drawn: these figures say little of real ones."
 
 
 def _miss(name: str, data: PreparedSet, test: Predictions) -> Picture:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from linewatch_common.errors import LinewatchError
 
+from model_build.jobs.flags import given
 from model_build.jobs.places import BASE, DEFAULT_BASE, processing
-from model_build.jobs.processing import JOBS, given
+from model_build.jobs.processing import JOBS
 
 _ABOUT = f"""Run one step of a pipeline as SageMaker does: inputs in BASE/input/NAME, outputs in BASE/output/NAME.
 

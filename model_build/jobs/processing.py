@@ -7,13 +7,12 @@ from pathlib import Path
 from linewatch_common.errors import InputError, StorageError
 
 from model_build.__main__ import parsed
-from model_build.compiling.artefact import read_artefact
+from model_build.compiling.artefact import read_artefact, runs_here
 from model_build.evaluation.opening import LOG_FILE
 from model_build.jobs.gate import EVALUATION_FILE, Gate, write_gate
 from model_build.jobs.package import package
 from model_build.jobs.places import COMPILED, PREPARED, Processing
 
-UNSET = "none"  # SageMaker's arguments cannot be left out: this value leaves a flag out
 Job = Callable[[Processing, Sequence[str]], None]
 
 
@@ -56,15 +55,6 @@ def command(*arguments: str) -> None:
     options.command(options)
 
 
-def given(flags: Sequence[str]) -> list[str]:
-    """The flags without those whose value is "none". Raises InputError unless they come in pairs."""
-    if len(flags) % 2 or any(not name.startswith("--") for name in flags[::2]):
-        raise InputError(f"flags come as --name value: {' '.join(flags)}")
-    return [
-        part for name, value in zip(flags[::2], flags[1::2], strict=True) if value != UNSET for part in (name, value)
-    ]
-
-
 def judge(places: Processing, flags: Sequence[str], artefact: Sequence[str]) -> Gate:
     """Predict the test split (`artefact`: flags of `predict`) and evaluate. Raises LinewatchError, but not for what the gate refuses."""
     run, data, out = places.run(), places.data(), places.output("evaluation")
@@ -83,9 +73,8 @@ def judge(places: Processing, flags: Sequence[str], artefact: Sequence[str]) -> 
 
 
 def _compiled(folder: Path) -> tuple[str, ...]:
-    """What runs here: of a Neo result, which only its device can run, the float model that it was compiled from."""
-    artefact = read_artefact(folder)
-    return () if artefact.format == "neo" else ("--artefact", str(folder / artefact.model))
+    """What runs here: of a Neo result that only its device can run, the float model that it was compiled from."""
+    return ("--artefact", str(folder)) if runs_here(read_artefact(folder)) else ()
 
 
 def _openings(source: Path, target: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from linewatch_common.errors import LinewatchError, StorageError
 
 from model_build.__main__ import parsed
+from model_build.jobs.flags import given
 from model_build.jobs.places import RUN, Training, training
 
 _SHOWN = ("run.json", "history.jsonl")  # what a person wants to see without unpacking the model archive
@@ -31,7 +32,7 @@ def train(places: Training, flags: Sequence[str]) -> Path:
     """
     target = places.model / RUN
     run = places.checkpoints / RUN if places.checkpoints else target
-    options = parsed(["train", str(places.data), str(run), *flags, *(["--resume"] if run.exists() else [])])
+    options = parsed(["train", str(places.data), str(run), *given(flags), *(["--resume"] if run.exists() else [])])
     options.command(options)
     try:
         if run != target:

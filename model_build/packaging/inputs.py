@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-from linewatch_common.errors import InputError, PackageError
+from linewatch_common.errors import InputError
 from linewatch_common.manifest import Compiled, Sha256, file_sha256
 from msgspec import Struct
 
-from model_build.compiling.artefact import Format, read_artefact
+from model_build.compiling.artefact import Format, read_artefact, runs_here
+from model_build.compiling.locating import neo_library
 from model_build.data.pixels import read_bounded
 from model_build.data.prepared import PreparedSet
 from model_build.data.splits import SPLITS_FILE, Splits, read_splits
@@ -17,7 +18,6 @@ from model_build.packaging.tarball import unpack
 from model_build.training.run import MODEL_FILE, Run, read_run
 
 _MAX_BYTES = 16 * 1024 * 1024
-NEO_RUNTIME = "libdlr.so"  # lies beside the model in a Neo result
 
 
 class Point(Struct, frozen=True):
@@ -149,7 +149,7 @@ def _compiled(folder: Path, float_model: Path, run: Run) -> Weights:
         format=artefact.format,
         model=artefact.model,
         files=tuple(sorted(artefact.files)),
-        runs_here=float_model if artefact.format == "neo" else folder / artefact.model,
+        runs_here=folder / artefact.model if runs_here(artefact) else float_model,
         compiled=Compiled(
             target=artefact.target,
             recipe=artefact.recipe,
@@ -167,8 +167,6 @@ def _neo(path: Path, float_model: Path, run: Run, work: Path) -> Weights:
     folder = work / "neo"
     unpack(path, folder)
     files = tuple(sorted(entry.relative_to(folder).as_posix() for entry in folder.rglob("*") if entry.is_file()))
-    libraries = [name for name in files if name.endswith(".so") and name != NEO_RUNTIME]
-    if len(libraries) != 1:
-        raise PackageError(f"{path}: is no Neo result: holds {len(libraries)} compiled libraries (.so), expected one")
+    library = neo_library(folder, path)
     compiled = Compiled(target="neo", recipe=f"CompilationJob, sha256 {file_sha256(path)}", source=run.onnx)
-    return Weights(folder, "neo", libraries[0], files, float_model, compiled, {}, {})
+    return Weights(folder, "neo", library, files, float_model, compiled, {}, {})

@@ -5,10 +5,9 @@ from typing import Any
 
 from sagemaker.core.workflow.parameters import ParameterFloat, ParameterInteger, ParameterString
 
+from model_build.jobs.flags import UNSET
 from model_build.pipelines.plans import TARGETS, PipelinePlan, Place
 from model_build.pipelines.source import STARTER_FILE
-
-UNSET = "none"  # SageMaker has no empty arguments
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +17,11 @@ class Parameters:
     data: Any
     layout: Any
     part_pattern: Any
+    region: Any
     test_share: Any
     seed: Any
     epochs: Any
+    tiles: Any
     target: Any
     escapes: Any
     false_rejects: Any
@@ -47,9 +48,11 @@ def parameters(plan: PipelinePlan, place: Place, digest: str, images: tuple[str,
         data=ParameterString("InputData", default_value=f"s3://{place.bucket}/raw"),
         layout=ParameterString("Layout", default_value=UNSET),
         part_pattern=ParameterString("PartPattern", default_value=UNSET),
+        region=ParameterString("Region", default_value=UNSET),
         test_share=ParameterFloat("TestShare", default_value=0.3),
         seed=ParameterInteger("Seed", default_value=0),
         epochs=ParameterInteger("TrainingEpochs", default_value=plan.epochs),
+        tiles=ParameterString("Tiles", default_value=UNSET),
         target=ParameterString("CompileTarget", default_value=plan.target, enum_values=list(TARGETS)),
         escapes=ParameterFloat("TargetEscapes", default_value=0.02),
         false_rejects=ParameterFloat("TargetFalseRejects", default_value=0.02),

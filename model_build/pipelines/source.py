@@ -16,6 +16,7 @@ _PACKAGES = {  # place in the checkout: place in the archive
     "model_build": "model_build",
     "components/common/linewatch_common": "linewatch_common",
     "components/common/linewatch_vision": "linewatch_vision",
+    "components/agent/linewatch_agent": "linewatch_agent",  # runs what Neo compiled
     "components/builder": "components/builder",  # the command `package` shares its module with `component`
 }
 _SCRIPTS = "model_build/jobs/scripts"

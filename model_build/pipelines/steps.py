@@ -39,6 +39,7 @@ class Jobs:
         flags = {
             "--layout": chosen.layout,
             "--part-pattern": chosen.part_pattern,
+            "--region": chosen.region,
             "--test-share": chosen.test_share.to_string(),
             "--seed": chosen.seed.to_string(),
         }
@@ -56,6 +57,7 @@ class Jobs:
                 "model": self.plan.name,
                 "epochs": chosen.epochs.to_string(),
                 "seed": chosen.seed.to_string(),
+                "tiles": chosen.tiles,
                 "sagemaker_program": "train.py",
                 "sagemaker_submit_directory": f"{self.place.code(self.digest)}/{ARCHIVE_FILE}",
             },
@@ -76,7 +78,8 @@ class Jobs:
     def compile(self, prepared: ProcessingStep, trained: TrainingStep) -> ProcessingStep:
         """What a device runs, held against the float model."""
         inputs = {"data": _output(prepared, "data"), "model": _model(trained)}
-        flags = {"--target": self.parameters.target}
+        # What is not for the target is left unread.
+        flags = {"--target": self.parameters.target, "--neo-role": self.place.role, "--neo-s3": self._made("neo")}
         return self._processing("Compile", "compile", inputs, ("artefact",), flags)
 
     def evaluate_compiled(

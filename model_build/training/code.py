@@ -20,16 +20,21 @@ _LEARNING = (
 )
 _FRAMEWORK = {"torch": "nets/pytorch", "tensorflow": "nets/keras"}
 _TRAINING = ("augmentation", "course", "judging", "pictures", "plan", "sampling", "session", "synthetic")
+# What a run without tiles does not depend on.
+_TILED = ("training/tiled.py", "training/joining.py")
+_TILED_VISION = ("tiling.py", "masks.py")
 _PACKAGES = {"torch": ("torch", "numpy"), "tensorflow": ("tensorflow", "numpy")}
 
 
-def code_digest(framework: Framework) -> str:
+def code_digest(framework: Framework, *, tiled: bool = False) -> str:
     """Digest of the modules that decide what is learnt; a change in docs, commands or reports leaves it as it is."""
     root, vision = Path(model_build.__path__[0]), Path(linewatch_vision.__path__[0])
     files = [root / name for name in _LEARNING]
     files += [root / "training" / f"{name}.py" for name in _TRAINING]
     files += sorted((root / _FRAMEWORK[framework]).glob("*.py"))
     files += [vision / "preparation.py", vision / "resizing.py"]
+    if tiled:
+        files += [root / name for name in _TILED] + [vision / name for name in _TILED_VISION]
     return digest_of(files, (root, vision))
 
 

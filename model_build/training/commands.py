@@ -4,10 +4,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from linewatch_common.errors import InputError, StorageError
+from linewatch_common.manifest import Tiles
 from msgspec.structs import replace
 from tqdm import tqdm
 
+from model_build.compiling.locating import digest_of_model, model_file
 from model_build.compiling.running import open_model
 from model_build.data.commands import Commands, progress
 from model_build.data.prepared import PreparedSet
@@ -16,7 +19,7 @@ from model_build.nets.interface import NETS, net_named
 from model_build.nets.learners import learner_for
 from model_build.training.plan import Plan
 from model_build.training.plans import PLANS
-from model_build.training.predict import digest_of_model, predict
+from model_build.training.predict import predict
 from model_build.training.run import MODEL_FILE, Epoch, read_run
 from model_build.training.session import Order, Report, Session
 
@@ -31,16 +34,26 @@ Nets:
 A model is trained beside each fold of DATA/splits.json: what it says of its fold chooses the thresholds (RUN/validation), and when it
 was best says how long the final model learns, from all training pictures. The test split is not touched.
 
+Squash, letterbox or tiles? The input has the pictures' own aspect ratio and about --pixels pixels. Where all pictures are within a tenth of
+that ratio they are squashed into it, else letterboxed, by itself: one prediction a part, the fastest. It is enough while the smallest
+defect stays some 4 pixels wide in the input (`report` shows the defects' areas). Where it does not, first give more --pixels; a net of a
+fixed size (resnet18, unet) has none to give. Then take --tiles W,H,OVERLAP, in pixels of the frame: the net sees pieces of W x H that share
+OVERLAP or more, and a part is as bad as its worst piece. OVERLAP: as wide as the defects to be found. Each tile costs one prediction, and
+what shows only in the part as a whole is not learnt. Half of each batch are tiles that show a defect. A defective picture without a mask
+teaches nothing then, as nobody knows which tile is meant.
+
 Every epoch ends with a checkpoint; after an interruption the same command with --resume goes on where it was. Where ImageNet weights are
 not installed the net starts from scratch, and says so. Without defective pictures it learns from drawn defects.
 
   python -m model_build train build/data/kolektorsdd build/runs/inspector-0 --seed 0
   python -m model_build train build/data/kolektorsdd build/runs/inspector-0 --seed 0 --resume
+  python -m model_build train build/data/panels build/runs/panels --tiles 512,512,64
 """
 _PREDICT = """Let a trained model speak: predictions in the form that `evaluate` reads (docs/evaluation.md).
 
-RUN/model.onnx, or with --artefact FILE a compiled model (.onnx, .xml of OpenVINO, .tflite, .so of Neo), runs as the agent runs it on a
-device. Pictures are prepared by the code that the device runs.
+RUN/model.onnx, or with --artefact a compiled model, runs as the agent runs it on a device: a folder of `compile`, a model file (.onnx,
+.xml of OpenVINO, .tflite, .so of Neo) or a Neo job's .tar.gz. TensorFlow Lite needs .venv-tensorflow or .venv, Neo any environment on
+x86_64. Pictures are prepared by the code that the device runs, and cut into tiles and put together by it where the run learnt from tiles.
 
   python -m model_build predict build/runs/inspector-0 build/data/kolektorsdd build/runs/inspector-0/test --split test
 """
@@ -59,6 +72,9 @@ def add_commands(commands: Commands) -> None:
     train.add_argument("--batch", type=int, help="pictures a batch")
     train.add_argument("--rate", type=float, help="highest learning rate")
     train.add_argument("--pixels", type=int, help="of the input, where the net takes the part's own aspect ratio")
+    train.add_argument(
+        "--tiles", type=_tiles, metavar="W,H,OVERLAP", help="cut pictures into such pieces, in pixels (default: not)"
+    )
     train.add_argument("--synthetic", type=float, help="share of good pictures that get a drawn defect")
     train.add_argument(
         "--defects", type=int, help="learn from at most so many defective pictures (0: from drawn ones alone)"
@@ -69,12 +85,23 @@ def add_commands(commands: Commands) -> None:
     said.add_argument("data", type=Path, help="a prepared folder with splits.json")
     said.add_argument("out", type=Path, help="folder for the predictions")
     said.add_argument("--split", default="test", help="which pictures (default: test)")
-    said.add_argument("--artefact", type=Path, help="a compiled model instead of the float one")
+    said.add_argument("--artefact", type=Path, help="folder, file or .tar.gz of a compiled model")
     said.set_defaults(command=_predict)
 
 
 def _command(commands: Commands, name: str, line: str, text: str) -> argparse.ArgumentParser:
     return commands.add_parser(name, help=line, description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def _tiles(text: str) -> Tiles:
+    try:
+        width, height, overlap = (int(number) for number in text.split(","))
+        tiles = msgspec.convert({"width": width, "height": height, "overlap": overlap}, Tiles)
+    except (ValueError, msgspec.ValidationError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not W,H,OVERLAP in whole pixels: {error}") from error
+    if overlap >= min(width, height):
+        raise argparse.ArgumentTypeError(f"{text!r}: the overlap leaves nothing of the tile")
+    return tiles
 
 
 def planned(options: argparse.Namespace) -> Plan:
@@ -88,7 +115,7 @@ def planned(options: argparse.Namespace) -> Plan:
 def _train(options: argparse.Namespace) -> None:
     data = PreparedSet.open(options.data)
     splits = read_splits(options.data / SPLITS_FILE, data)
-    order = Order(net_named(options.model), planned(options), options.seed)
+    order = Order(net_named(options.model), planned(options), options.seed, options.tiles)
     bars = _Bars()
     try:
         run = Session(data, splits, order, options.run, learner_for).run(bars.report, resume=options.resume)
@@ -112,10 +139,12 @@ def _predict(options: argparse.Namespace) -> None:
         raise InputError(f"split {options.split!r} is unknown, expected one of {', '.join(splits.splits)}")
     if run.classes != data.index.classes:
         raise InputError(f"{options.run}: knows the classes {run.classes}, {options.data} has {data.index.classes}")
-    path = options.artefact or options.run / MODEL_FILE
-    names = progress(splits.splits[options.split], "predicting")
-    count = predict(open_model(path), digest_of_model(path), data, run.preparation, names=names, out=options.out)
-    print(f"{options.out}: {count} pictures of {options.split} by {path}")
+    source = options.artefact or options.run / MODEL_FILE
+    with model_file(source) as path:
+        model, digest = open_model(path), digest_of_model(path)
+        names = progress(splits.splits[options.split], "predicting")
+        count = predict(model, digest, data, run.preparation, names=names, out=options.out)
+    print(f"{options.out}: {count} pictures of {options.split} by {source}")
 
 
 class _Bars:

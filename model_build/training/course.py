@@ -1,7 +1,7 @@
 """One model's course: epochs of learning and judging; the best weights are kept, and every epoch can be the last before a power cut."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,16 +93,10 @@ def _learn(course: Course, learner: Learner, pictures: Pictures, number: int, wa
     rng, plan = np.random.default_rng((course.seed, number)), course.plan
     painter = Painter(pictures.preparation, plan.synthetic)
     losses = []
-    good, defective = _kinds(course.learns, pictures)
+    good, defective = pictures.kinds(course.learns)
     batches = epoch_batches(good, defective, steps=course.steps, batch=plan.batch, seed=course.seed, epoch=number)
     for names in batches:
         looks = [painter.painted(pictures.look(name), rng) for name in names]
         losses.append(learner.learn(batch_of(looks, plan.augmentation, rng)))
         watch.step(losses[-1])
     return losses
-
-
-def _kinds(names: Sequence[str], pictures: Pictures) -> tuple[list[str], list[str]]:
-    defective = [name for name in names if pictures.data.entry(name).defective]
-    marked = set(defective)
-    return [name for name in names if name not in marked], defective

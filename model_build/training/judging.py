@@ -1,6 +1,7 @@
 """How good a net is on pictures that it did not learn from, while it learns."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -11,19 +12,16 @@ from model_build.nets.interface import Learner, Said
 from model_build.samples.scores import average_precision, histogram_average_precision
 from model_build.training.pictures import Look, Pictures
 
-_AT_ONCE = 8  # pictures predicted together: bounds the memory
+_AT_ONCE = 8  # units predicted together: bounds the memory
 _LEVELS = 4096
 
 
 def said_of(learner: Learner, pictures: Pictures, names: Iterable[str]) -> Iterator[tuple[str, Look, Said]]:
     """What the net says of each picture; `Said` of one picture each."""
-    group: list[str] = []
-    for name in names:
-        group.append(name)
-        if len(group) == _AT_ONCE:
-            yield from _together(learner, pictures, group)
-            group = []
-    yield from _together(learner, pictures, group)
+    cut = [(name, pictures.units(name)) for name in names]
+    answers = _answers(learner, pictures, [unit for _, units in cut for unit in units])
+    for name, units in cut:
+        yield name, *pictures.joined(name, list(islice(answers, len(units))))
 
 
 def score_of(said: Said) -> float:
@@ -65,18 +63,14 @@ def merit(figures: dict[str, float]) -> float:
     return sum(figures.values()) / len(figures) if figures else 0.0
 
 
-def _together(learner: Learner, pictures: Pictures, names: list[str]) -> Iterator[tuple[str, Look, Said]]:
-    if not names:
-        return
-    looks = [pictures.look(name) for name in names]
-    said = learner.say(np.stack([look.picture for look in looks]))
-    for place, (name, look) in enumerate(zip(names, looks, strict=True)):
-        one = slice(place, place + 1)
-        yield (
-            name,
-            look,
-            Said(None if said.scores is None else said.scores[one], None if said.masks is None else said.masks[one]),
-        )
+def _answers(learner: Learner, pictures: Pictures, units: Sequence[str]) -> Iterator[tuple[Look, Said]]:
+    for first in range(0, len(units), _AT_ONCE):
+        looks = [pictures.look(unit) for unit in units[first : first + _AT_ONCE]]
+        said = learner.say(np.stack([look.picture for look in looks]))
+        for place, look in enumerate(looks):
+            one = slice(place, place + 1)
+            scores, masks = (None if all_ is None else all_[one] for all_ in (said.scores, said.masks))
+            yield look, Said(scores, masks)
 
 
 def _pixels(look: Look, mask: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -1,15 +1,17 @@
 """Training pictures as the net sees them, prepared by the device's own code."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from linewatch_common.manifest import Preparation
-from linewatch_vision.preparation import Box, Transform, prepare
+from linewatch_vision.preparation import Box, Prepared, Transform, prepare
 from numpy.typing import NDArray
 
 from model_build.data.prepared import Example, PreparedSet
+from model_build.nets.interface import Said
 
 CACHE_BYTES = 4 * 1024**3  # prepared pictures kept in memory; what does not fit is prepared again each time
 
@@ -32,26 +34,56 @@ class Look:
 
 
 class Pictures:
-    """Prepares pictures by id, and keeps as many as memory allows."""
+    """Prepares pictures by id, and keeps as many as memory allows.
+
+    A *unit* is what the net sees at once: here the whole picture. `model_build.training.tiled` cuts pictures into several.
+    """
 
     def __init__(self, data: PreparedSet, preparation: Preparation, limit: int = CACHE_BYTES) -> None:
         self.data, self.preparation, self._room = data, preparation, limit
         self._kept: OrderedDict[str, Look] = OrderedDict()
 
-    def look(self, identifier: str) -> Look:
+    def kinds(self, names: Sequence[str]) -> tuple[list[str], list[str]]:
+        """The units of these pictures that a course learns from: good ones, and defective ones."""
+        defective = [name for name in names if self.data.entry(name).defective]
+        marked = set(defective)
+        return [name for name in names if name not in marked], defective
+
+    def units(self, name: str) -> tuple[str, ...]:
+        """All units of one picture."""
+        return (name,)
+
+    def joined(self, name: str, answers: Sequence[tuple[Look, Said]]) -> tuple[Look, Said]:  # noqa: ARG002 - who cuts needs it
+        """What was said of all units of a picture, as said of the picture."""
+        (answer,) = answers
+        return answer
+
+    def look(self, unit: str) -> Look:
         """Raises InputError when a file is missing or changed."""
-        if identifier in self._kept:
-            return self._kept[identifier]
-        look = looked(self.data.example(identifier), self.preparation)
+        if unit in self._kept:
+            return self._kept[unit]
+        look = self._looked(unit)
         if look.size <= self._room:
             self._room -= look.size
-            self._kept[identifier] = look
+            self._kept[unit] = look
         return look
+
+    def _looked(self, unit: str) -> Look:
+        return looked(self.data.example(unit), self.preparation)
 
 
 def looked(example: Example, preparation: Preparation) -> Look:
     """One example as the net sees it. Raises InputError when the region of interest lies outside the picture."""
-    prepared = prepare(example.picture, "Mono8" if example.picture.ndim == 2 else "BGR8", preparation)
+    return seen(example, prepare(example.picture, pixel_format(example.picture), preparation))
+
+
+def pixel_format(picture: NDArray[np.uint8]) -> str:
+    """Of a picture of the prepared form, (H, W) or (H, W, 3) BGR."""
+    return "Mono8" if picture.ndim == 2 else "BGR8"
+
+
+def seen(example: Example, prepared: Prepared) -> Look:
+    """What was prepared of one example, with its truth."""
     counts = np.zeros_like(example.counts) if example.entry.weak else example.counts
     planes = [_placed(plane, prepared.transform) for plane in (*example.mask, counts)]
     return Look(

@@ -12,7 +12,7 @@ import numpy as np
 from linewatch_common.clock import utc_now
 from linewatch_common.errors import InputError, StorageError
 from linewatch_common.files import write_atomically
-from linewatch_common.manifest import file_sha256
+from linewatch_common.manifest import Tiles, file_sha256
 
 from model_build.data.pixels import read_bounded
 from model_build.data.prepared import PreparedSet
@@ -22,7 +22,6 @@ from model_build.training.checkpoints import Checkpoint
 from model_build.training.code import code_digest, versions
 from model_build.training.course import Course, Watch, follow
 from model_build.training.judging import cut_to_picture, said_of, score_of
-from model_build.training.pictures import Pictures
 from model_build.training.plan import Plan
 from model_build.training.predictions import PredictionsFolder
 from model_build.training.run import (
@@ -37,6 +36,7 @@ from model_build.training.run import (
     Run,
     Times,
 )
+from model_build.training.tiled import pictures_for, seen_sizes, teaches
 
 _BEGUN_FILE = "begun.json"
 _SEEDS = 1000  # courses of one run have seeds of their own
@@ -44,11 +44,12 @@ _SEEDS = 1000  # courses of one run have seeds of their own
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is wanted."""
+    """What is wanted. `tiles`: the net sees pieces of that size instead of whole pictures."""
 
     net: Net
     plan: Plan
     seed: int
+    tiles: Tiles | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +78,12 @@ class Session:
         entries = [data.entry(name) for name in splits.splits[TRAIN]]
         region = data.index.region
         sizes = [(entry.width, entry.height) if region is None else (region.width, region.height) for entry in entries]
-        preparation = order.net.preparation(sizes, order.plan.pixels)
-        self._preparation = msgspec.structs.replace(preparation, region_of_interest=region)
-        self._plan = order.plan.for_data(
-            sum(entry.defective for entry in entries), preparation.width * preparation.height
-        )
-        self._pictures = Pictures(data, self._preparation)
-        self._unused = _unused([entry.id for entry in entries if entry.defective], self._plan.defects, order.seed)
+        preparation = order.net.preparation(seen_sizes(sizes, order.tiles), order.plan.pixels)
+        self._preparation = msgspec.structs.replace(preparation, region_of_interest=region, tiles=order.tiles)
+        defective = [entry.id for entry in entries if entry.defective and teaches(entry, order.tiles)]
+        self._plan = order.plan.for_data(len(defective), preparation.width * preparation.height)
+        self._pictures = pictures_for(data, self._preparation)
+        self._unused = _unused(defective, self._plan.defects, order.seed)
         parts = (order.net.name, order.seed, self._plan, self._preparation, data.digest, splits.checksum)
         self._key = hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
@@ -199,7 +199,7 @@ class Session:
             classes=self._data.index.classes,
             preparation=self._preparation,
             plan=self._plan,
-            code=code_digest(self._order.net.framework),
+            code=code_digest(self._order.net.framework, tiled=self._order.tiles is not None),
             versions=versions(self._order.net.framework),
             folds=tuple(_result(fold) for fold in folds),
             epochs=len(final.history),

@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import msgspec
 import numpy as np
-from linewatch_common.manifest import Preparation, file_sha256
+from linewatch_common.manifest import Preparation, Tiles, file_sha256
 from numpy.typing import NDArray
 
 from model_build.__main__ import main
@@ -53,7 +53,7 @@ def prepared(folder: Path, *, ignore: bool = False) -> Path:
     return folder / "data"
 
 
-def trained(folder: Path, data: Path) -> Path:
+def trained(folder: Path, data: Path, tiles: Tiles | None = None) -> Path:
     """A finished run whose float model is the tiny net."""
     run = folder / "run"
     run.mkdir(parents=True)
@@ -67,7 +67,7 @@ def trained(folder: Path, data: Path) -> Path:
         data=opened.digest,
         splits=read_splits(data / SPLITS_FILE, opened).checksum,
         classes=opened.index.classes,
-        preparation=Preparation(width=WIDTH, height=HEIGHT, resize="squash"),
+        preparation=Preparation(width=WIDTH, height=HEIGHT, resize="squash", tiles=tiles),
         plan=Plan(),
         code="c" * 64,
         versions={"torch": "2.0"},
@@ -131,10 +131,10 @@ def evaluated(folder: Path, data: Path, **changes: Any) -> Path:
 class Chain:
     """All of it in one folder, and the command line that makes a package of it."""
 
-    def __init__(self, folder: Path, *, ignore: bool = False) -> None:
+    def __init__(self, folder: Path, *, ignore: bool = False, tiles: Tiles | None = None) -> None:
         self.folder = folder
         self.data = prepared(folder, ignore=ignore)
-        self.run = trained(folder, self.data)
+        self.run = trained(folder, self.data, tiles)
         self.artefact = compiled(folder, self.run)
         self.evaluation = evaluated(folder, self.data)
         self.out = folder / "packages"

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 from linewatch_common.errors import InputError, PackageError
-from linewatch_common.manifest import Manifest, load_manifest, verify_files
+from linewatch_common.manifest import Manifest, Tiles, load_manifest, verify_files
 from linewatch_vision.golden import differences, read_golden
 
 from model_build.__main__ import main
@@ -92,6 +92,19 @@ def test_golden_pictures_are_of_both_kinds_away_from_the_thresholds_and_not_from
     scores = np.array([case.outputs["score"].item() for case in read_golden(folder, manifest)])
     assert (np.minimum(abs(scores - 0.45), abs(scores - 0.55)) >= CLEAR).all()
     assert len(set(scores)) > 3, "saturated scores alone would hide a broken runtime"
+
+
+def test_golden_pictures_of_a_model_with_tiles_are_tiles(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chain = Chain(tmp_path, tiles=Tiles(24, 32, 8))  # the defect lies in the second of three
+    assert chain.package() == 0
+    folder, manifest = package_of(chain)
+    assert manifest.preparation.tiles == Tiles(24, 32, 8)
+    assert " tile " in capsys.readouterr().out
+    cases = read_golden(folder, manifest)
+    predict = open_model(folder / manifest.model).run
+    assert {float(case.outputs["score"].item()) > 0.5 for case in cases} == {False, True}
+    for case in cases:
+        assert list(differences(case, predict(case.inputs["image"]), manifest)) == []
 
 
 def test_generated_golden_pictures_hold_none_of_the_customers(chain: Chain, capsys: pytest.CaptureFixture[str]) -> None:

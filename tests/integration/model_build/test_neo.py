@@ -7,22 +7,27 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import msgspec
 import pytest
+from linewatch_agent.backends.dlr.backend import installed_runtime
 from linewatch_common.errors import InputError, UnavailableError
 from linewatch_common.manifest import Preparation, file_sha256
 from moto.server import ThreadedMotoServer
 
 from model_build.__main__ import main
-from model_build.compiling.artefact import read_artefact
+from model_build.compiling.artefact import read_artefact, runs_here
 from model_build.compiling.neo import Clock, Hardware, Neo
 from model_build.compiling.pictures import Calibration
+from model_build.evaluation.predictions import PREDICTIONS_FILE, Document
 from tests.fakes.botocore_checks import check_request
 from tests.unit.model_build.runs import data_folder, run_folder
 
 MODEL = Path(__file__).parents[2] / "data/models/inspector.onnx"
+NEO = MODEL.parent / "neo"  # made by tests/data/make_neo.py
 ROLE = "arn:aws:iam::123456789012:role/compiling"
+ELF = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x03\x00"  # a library's header up to the processor that it is for
 DLR_FILES = {
-    "compiled.so": b"\x7fELF",
+    "compiled.so": ELF + (183).to_bytes(2, "little"),  # for aarch64
     "compiled_model.json": b"{}",
     "compiled.params": b"params",
     "libdlr.so": b"\x7fELF",
@@ -113,9 +118,9 @@ def result(files: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def put_result(files: dict[str, bytes]) -> None:
+def put_result(files: dict[str, bytes], model: Path = MODEL) -> None:
     """Where moto says that the result lies: at the output location itself."""
-    boto3.client("s3").put_object(Bucket="models", Key=f"neo/{file_sha256(MODEL)}/compiled", Body=result(files))
+    boto3.client("s3").put_object(Bucket="models", Key=f"neo/{file_sha256(model)}/compiled", Body=result(files))
 
 
 def copied(folder: Path) -> Path:
@@ -144,9 +149,66 @@ def test_a_job_becomes_an_artefact_by_the_command_line(
     made = read_artefact(tmp_path / "out")
     assert (made.format, made.model, sorted(made.files)) == ("neo", "compiled.so", sorted(DLR_FILES))
     assert made.comparison is None
+    assert "a Neo model runs on its target only" in made.note
+    assert "compiled.so: is compiled for aarch64, this machine is" in made.note
     assert "not compared" in capsys.readouterr().out
     with tarfile.open(fileobj=io.BytesIO(_stored(f"neo/{made.source.onnx}/model.tar.gz"))) as archive:
         assert archive.getnames() == ["model.onnx"]
+
+
+@pytest.mark.skipif(installed_runtime() is None, reason="the extra dlr is not installed")
+def test_a_result_for_this_machine_is_compared_judged_and_predicted_by_dlr(aws: str, tmp_path: Path) -> None:
+    """By a real result of the compiler, and the net that it was compiled from."""
+    data = data_folder(tmp_path)
+    run = run_folder(tmp_path / "run", data, NEO / "net.onnx", (16, 16))
+    files = {path.name: path.read_bytes() for path in (NEO / "net").iterdir()}
+    put_result(files, NEO / "net.onnx")
+    command = ["compile", str(run), str(tmp_path / "out"), "--data", str(data), "--target", "neo", "--neo-role", ROLE]
+    assert main([*command, "--neo-s3", f"s3://{aws}/neo"]) == 0
+    made = read_artefact(tmp_path / "out")
+    assert made.comparison is not None
+    assert made.comparison.score_difference < 1e-5
+    assert made.comparison.mask_difference is not None
+    assert made.comparison.mask_difference < 1e-5
+    assert (made.note, runs_here(made)) == ("", True)
+    (tmp_path / "model.tar.gz").write_bytes(result(files))
+    said: list[Document] = []
+    for artefact in ("out", "out/compiled.so", "model.tar.gz", None):
+        which = [] if artefact is None else ["--artefact", str(tmp_path / artefact)]
+        assert main(["predict", str(run), str(data), str(tmp_path / f"said-{len(said)}"), *which]) == 0
+        said.append(
+            msgspec.json.decode((tmp_path / f"said-{len(said)}" / PREDICTIONS_FILE).read_bytes(), type=Document)
+        )
+    *neo, floating = said
+    assert {one.model for one in neo} == {file_sha256(NEO / "net" / "compiled.params")}, "the library holds no weights"
+    assert all(one.masks for one in said)
+    for one in neo:
+        assert one.scores == pytest.approx(floating.scores, abs=1e-5)
+
+
+def test_an_artefact_that_is_none_or_not_for_here_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = data_folder(tmp_path)
+    run = run_folder(tmp_path / "run", data, MODEL)
+    (tmp_path / "foreign").mkdir()
+    for name, content in DLR_FILES.items():
+        (tmp_path / "foreign" / name).write_bytes(content)
+    (tmp_path / "broken.so").write_bytes(b"no library")
+    (tmp_path / "two.tar.gz").write_bytes(result({"a.so": b"", "b.so": b""}))
+    lines = {
+        "foreign/compiled.so": "is compiled for aarch64, this machine is",
+        "broken.so": "is not a Linux library",
+        "two.tar.gz": "holds 2 compiled libraries",
+        "nowhere": "no such artefact",
+        "foreign": "artefact.json",
+    }
+    for artefact, line in lines.items():
+        command = ["predict", str(run), str(data), str(tmp_path / "said"), "--artefact", str(tmp_path / artefact)]
+        assert main(command) == 1
+        error = capsys.readouterr().err.strip().splitlines()[-1]
+        assert line in error
+        assert not (tmp_path / "said").exists()
 
 
 def test_a_failure_falls_through_to_onnx_when_that_is_asked(
@@ -158,7 +220,7 @@ def test_a_failure_falls_through_to_onnx_when_that_is_asked(
     command = ["compile", str(run), str(tmp_path / "out"), "--data", str(data), "--target", "neo", "--neo-role", ROLE]
     command += ["--neo-s3", f"s3://{aws}/neo"]
     assert main(command) == 1
-    assert "expected DLR's files" in capsys.readouterr().err
+    assert "expected one" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     assert main([*command, "--or-onnx"]) == 0
     made = read_artefact(tmp_path / "out")

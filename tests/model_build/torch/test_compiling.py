@@ -13,7 +13,7 @@ from torch import nn
 
 from model_build.__main__ import main
 from model_build.compiling.artefact import read_artefact
-from model_build.compiling.pictures import Calibration, as_on_device
+from model_build.compiling.pictures import Calibration, telling
 from model_build.compiling.quantising.graph import edges, ends, heads, pools
 from model_build.compiling.quantising.nncf_recipe import Nncf
 from model_build.compiling.quantising.qdq import STAGES, Qdq
@@ -59,7 +59,7 @@ def taught(data: PreparedSet) -> nn.Module:
     torch.set_num_threads(1)  # on a busy machine two wait for each other
     preparation = net_named("inspector").preparation([SIZE], SIZE[0] * SIZE[1])
     examples = [data.example(name) for name in sorted(data.entries)]
-    pictures = np.concatenate([as_on_device(example, preparation).tensor for example in examples])
+    pictures = np.concatenate([telling(example, preparation).tensor for example in examples])
     x = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
     x = (x - torch.tensor(MEAN).view(1, 3, 1, 1)) / torch.tensor(DEVIATION).view(1, 3, 1, 1)
     masks = torch.stack([torch.from_numpy(example.mask[:, ::2, ::2]) for example in examples]).float()

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from linewatch_common.errors import InputError
 
+from model_build.jobs.flags import given
 from model_build.jobs.gate import EVALUATION_FILE, GATE_FILE, write_gate
 from model_build.jobs.places import Processing, processing, training
-from model_build.jobs.processing import given
 from model_build.pipelines.source import archive
 
 
