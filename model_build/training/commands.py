@@ -39,8 +39,8 @@ not installed the net starts from scratch, and says so. Without defective pictur
 """
 _PREDICT = """Let a trained model speak: predictions in the form that `evaluate` reads (docs/evaluation.md).
 
-RUN/model.onnx, or with --artefact FILE a compiled model (.onnx, .xml of OpenVINO, .tflite, .so of Neo), runs as the agent runs it on a device. Pictures
-are prepared by the code that the device runs.
+RUN/model.onnx, or with --artefact FILE a compiled model (.onnx, .xml of OpenVINO, .tflite, .so of Neo), runs as the agent runs it on
+a device. Pictures are prepared by the code that the device runs.
 
   python -m model_build predict build/runs/inspector-0 build/data/kolektorsdd build/runs/inspector-0/test --split test
 """
