@@ -189,6 +189,8 @@ def check_package(folder: Path, model: RegisteredModel) -> None:
         raise PackageError(f"the archive holds no {PACKAGE_FOLDER}/{MANIFEST_FILE}")
     manifest = load_manifest(folder)
     verify_files(folder, manifest)
+    if not manifest.metrics:
+        raise PackageError("the package has no metrics: nobody evaluated this model; evaluate it and register it again")
     found = (manifest.name, manifest.version, manifest_digest(folder), MODEL_PREFIX + manifest.name)
     for what, is_, registered in zip(
         ("model", "version", "digest", "component"),

@@ -6,6 +6,7 @@ it makes and what that costs.
 
 import json
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -145,11 +146,7 @@ def state_machine(client: Callable[[str], Any], _name: str, _undo: ExitStack) ->
 
 
 def _filled(definition: str) -> str:
-    for name in ("Admit", "Publish", "Fleet", "Report"):
-        definition = definition.replace(
-            f"${{{name}Function}}", f"arn:aws:lambda:eu-central-1:123456789012:function:{name}"
-        )
-    return definition
+    return re.sub(r"\$\{(\w+)Function\}", r"arn:aws:lambda:eu-central-1:123456789012:function:\1", definition)
 
 
 def _refused(call: Callable[[], object]) -> None:

@@ -147,17 +147,45 @@ def test_changed_bytes_are_refused(account: Account) -> None:
     assert by_hand(account, *RINGS)
 
 
-def test_a_signature_by_another_key_is_refused(account: Account) -> None:
+def by_a_stranger() -> bytes:
+    """A good signature of the right package, by a key that nobody trusts."""
+    return sign(approve(PACKAGE, "nobody", "2026-11-22T10:00:00Z"), ec.generate_private_key(ec.SECP256R1()))
+
+
+def by_nobody() -> bytes:
+    """The same envelope without a signature."""
+    return json.dumps({**json.loads(by_a_stranger()), "signatures": []}).encode()
+
+
+@pytest.mark.parametrize(
+    ("stored", "reason"),
+    [
+        pytest.param(by_a_stranger, "signed by unknown key", id="another-key"),
+        pytest.param(by_nobody, "signature", id="unsigned"),
+        pytest.param(lambda: b"", "signature", id="empty"),
+    ],
+)
+def test_a_signature_by_another_key_or_by_none_is_refused(
+    account: Account, stored: Callable[[], bytes], reason: str
+) -> None:
     arn = account.register()
-    foreign = sign(approve(PACKAGE, "nobody", "2026-11-22T10:00:00Z"), ec.generate_private_key(ec.SECP256R1()))
-    account.put(f"releases/{release_of(arn)}/{SIGNATURE_FILE}", foreign)
+    account.put(f"releases/{release_of(arn)}/{SIGNATURE_FILE}", stored())
     _, outcome = account.release(arn)
     assert outcome["status"] == "refused"
-    assert "signed by unknown key" in outcome["reason"]
+    assert reason in outcome["reason"]
     assert by_hand(account, *RINGS)
 
 
-def test_a_package_without_figures_and_one_that_changed_after_the_approval_are_refused(account: Account) -> None:
+def test_a_package_without_metrics_is_refused(account: Account) -> None:
+    _, outcome = account.release(account.register(metrics=False))
+    assert outcome["status"] == "refused"
+    assert outcome["reason"].startswith("the package has no metrics")
+    assert by_hand(account, *RINGS)
+
+
+def test_a_registration_without_its_properties_and_one_that_changed_after_the_approval_are_refused(
+    account: Account,
+) -> None:
     arn = account.register()
     event = account.approve(arn)
     found = client("sagemaker").describe_model_package(ModelPackageName=arn)["CustomerMetadataProperties"]
