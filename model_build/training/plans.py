@@ -7,6 +7,6 @@ from model_build.training.plan import Plan
 
 PLANS = {
     "inspector": Plan(),
-    "resnet18": Plan(epochs=30, steps=32, fold_share=0.4, patience=6, batch=8, rate=1e-3, average=0.0),
+    "resnet18": Plan(epochs=16, steps=32, fold_share=0.5, patience=6, batch=8, rate=1e-3, average=0.0),
     "unet": Plan(epochs=20, steps=24, fold_share=0.5, patience=6, batch=16, average=0.0),
 }
