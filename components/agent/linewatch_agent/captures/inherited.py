@@ -23,5 +23,5 @@ def inherited(folder: Path) -> frozenset[bytes]:
     if not note.exists():
         names = {found[1] for _, _, files in os.walk(folder) for name in files if (found := _PUSH.fullmatch(name))}
         write_atomically(note, "".join(f"{name}\n" for name in sorted(names)).encode())
-    lines = note.read_text(encoding="ascii", errors="replace").splitlines()
-    return frozenset(bytes.fromhex(line) for line in lines if _PUSH.fullmatch(f"{line}."))
+    noted = re.findall(r"^[0-9a-f]{32}$", note.read_text(encoding="ascii", errors="replace"), re.MULTILINE)
+    return frozenset(bytes.fromhex(name) for name in noted)
