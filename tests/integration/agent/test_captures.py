@@ -484,4 +484,5 @@ def test_nothing_is_taken_while_older_captures_are_unsynced_for_too_long(
         assert taking.is_alive()
         go.set()
         taking.join(10)
-        assert bench.captures.state_of("b") is CaptureState.IN_PROGRESS
+        # Taken; a quick disk has it already.
+        assert bench.captures.state_of("b") in (CaptureState.IN_PROGRESS, CaptureState.SUCCESS)
