@@ -27,6 +27,8 @@ def set_up_logging(level: str = "INFO") -> None:
     logging.getLogger("awsiot").setLevel(logging.WARNING)
     # What the AWS client says at DEBUG holds its session tokens.
     logging.getLogger("botocore").setLevel(logging.INFO)
+    # It tells each failed try with a traceback; whoever asked for credentials gets the error, and says it once for an outage.
+    logging.getLogger("botocore.credentials").setLevel(logging.ERROR)
 
 
 def capped(text: str, length: int = 200) -> str:

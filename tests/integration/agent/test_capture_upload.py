@@ -16,6 +16,7 @@ from linewatch_agent.captures.cloud import DeviceCertificate
 from linewatch_agent.captures.s3 import S3Store
 from linewatch_agent_api import agent_pb2 as wire
 from linewatch_common.errors import UnavailableError
+from linewatch_common.logs import set_up_logging
 
 from tests.unit.agent.support import short_folder
 from tools.capture_rig import (
@@ -174,7 +175,10 @@ def certificate(folder: Path) -> Iterator[DeviceCertificate]:
 
 
 def test_credentials_by_the_devices_certificate(
-    server: S3Server, certificate: DeviceCertificate, monkeypatch: pytest.MonkeyPatch
+    server: S3Server,
+    certificate: DeviceCertificate,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.url)
     S3Store(BUCKET, REGION, certificate).put("certificate/object", b"content")
@@ -183,5 +187,7 @@ def test_credentials_by_the_devices_certificate(
     stranger = DeviceCertificate(
         certificate.endpoint, certificate.ca_file, certificate.certificate_file, certificate.key_file, "stranger"
     )
+    set_up_logging()
     with pytest.raises(UnavailableError, match="HTTP 403"):
         S3Store(BUCKET, REGION, stranger).put("certificate/object", b"content")
+    assert "Traceback" not in capsys.readouterr().out, "an outage is told in one line, by whoever tries"

@@ -181,7 +181,8 @@ def test_what_the_original_left_is_nobodys_room(tmp_path: Path) -> None:
     files = [
         hour / f"{'f' * 32}.jsonl",
         hour / f"raw-data/input-tensors/{'e' * 32}-0.bin",
-        hour / ".half-copied",
+        hour / f".{'d' * 32}.jsonl.0123abcd",
+        hour / ".keep",
     ]
     for file in files:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -192,7 +193,7 @@ def test_what_the_original_left_is_nobodys_room(tmp_path: Path) -> None:
         disk = _disk(tmp_path, limit_bytes=600, dropped=dropped, limit_seconds=86_400)
         disk.store(_push(disk, _accepted(capture_id)))
         assert hour not in [push.files[0].parent for push in disk.pushes()]
-    assert [file.read_bytes() for file in files] == [LARGE] * 3
+    assert [file.read_bytes() for file in files] == [LARGE] * 4
     assert dropped, "our own went for room"
 
 
@@ -483,4 +484,5 @@ def test_nothing_is_taken_while_older_captures_are_unsynced_for_too_long(
         assert taking.is_alive()
         go.set()
         taking.join(10)
-        assert bench.captures.state_of("b") is CaptureState.IN_PROGRESS
+        # Taken; a quick disk has it already.
+        assert bench.captures.state_of("b") in (CaptureState.IN_PROGRESS, CaptureState.SUCCESS)

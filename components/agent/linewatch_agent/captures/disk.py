@@ -16,13 +16,13 @@ from linewatch_common.errors import StorageError
 from linewatch_common.files import sync_folder, write_atomically
 
 from linewatch_agent.captures.importance import is_sampled_line
-from linewatch_agent.captures.inherited import FILE as INHERITED
 from linewatch_agent.captures.inherited import inherited
 from linewatch_agent.captures.pushes import Push
 
 log = logging.getLogger(__name__)
 
-_OURS = re.compile(r"([0-9a-f]{32})(\.jsonl|-\d+\..+)")
+# A file of a push, or one that write_atomically had not finished.
+_OURS = re.compile(r"(?P<half>\.)?(?P<push>[0-9a-f]{32})(\.jsonl|-\d+\..+)(?(half)\.[0-9a-f]+|)")
 
 
 @dataclass(slots=True)
@@ -163,18 +163,18 @@ def _first_line_is_sampled(path: Path) -> bool:
     return isinstance(line, dict) and is_sampled_line(line, path.parent)
 
 
-def _found(root: Path, strangers: Container[Path]) -> Iterable[StoredPush]:
-    """Pushes by age; half-written files and raw files without their lines are removed. `strangers` are not looked at."""
+def _found(root: Path, strangers: Container[bytes]) -> Iterable[StoredPush]:
+    """Pushes by age; half-written files and raw files without their lines are removed. Pushes of `strangers` are not looked at."""
     groups: dict[str, list[Path]] = defaultdict(list)
     for folder, _, names in os.walk(root):
-        for path in (Path(folder, name) for name in names if name != INHERITED):
-            if path in strangers:
+        for name in names:
+            ours = _OURS.fullmatch(name)
+            if ours is None or bytes.fromhex(ours["push"]) in strangers:
                 continue
-            ours = _OURS.fullmatch(path.name)
-            if ours is not None:
-                groups[ours.group(1)].append(path)
-            elif path.name.startswith("."):
-                _remove([path])
+            if ours["half"]:
+                _remove([Path(folder, name)])
+            else:
+                groups[ours["push"]].append(Path(folder, name))
     aged: list[StoredPush] = []
     for paths in groups.values():
         lines = [path for path in paths if path.suffix == ".jsonl"]

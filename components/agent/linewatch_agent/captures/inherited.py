@@ -4,18 +4,24 @@ It is somebody's data: it counts in no bound, and is never dropped for room or a
 """
 
 import os
+import re
 from pathlib import Path
 
 from linewatch_common.files import write_atomically
 
 FILE = ".linewatch-inherited"
-_END = b"\0"
+# A push's name begins each of its files' names; half-written ones have a dot before it.
+_PUSH = re.compile(r"\.?([0-9a-f]{32})[.-].*", re.DOTALL)
 
 
-def inherited(folder: Path) -> frozenset[Path]:
-    """Every file that was below `folder` at the first call ever, which notes them there in FILE. Raises OSError, StorageError."""
+def inherited(folder: Path) -> frozenset[bytes]:
+    """The names (16 bytes) of all pushes below `folder` at the first call ever, which notes them there in FILE.
+
+    Raises OSError, StorageError.
+    """
     note = folder / FILE
     if not note.exists():
-        files = [path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir()]
-        write_atomically(note, b"".join(os.fsencode(path) + _END for path in files))
-    return frozenset(folder / os.fsdecode(path) for path in note.read_bytes().split(_END)[:-1])
+        names = {found[1] for _, _, files in os.walk(folder) for name in files if (found := _PUSH.fullmatch(name))}
+        write_atomically(note, "".join(f"{name}\n" for name in sorted(names)).encode())
+    noted = re.findall(r"^[0-9a-f]{32}$", note.read_text(encoding="ascii", errors="replace"), re.MULTILINE)
+    return frozenset(bytes.fromhex(name) for name in noted)
