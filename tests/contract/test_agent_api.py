@@ -367,7 +367,13 @@ def _refusals(client: ForeignClient) -> list[Refusal]:
             "CaptureData",
             {"model_name": "tiny", "capture_id": "2", "input_tensors": [short]},
             codes.INVALID_ARGUMENT,
-            "3 bytes",
+            "3 bytes without tensor_metadata",
+        ),
+        (
+            "CaptureData",
+            {"model_name": "tiny", "capture_id": "2", "output_tensors": [client.tensor("x", PICTURE, FLOAT32)]},
+            codes.INVALID_ARGUMENT,
+            "48 bytes, its data type",
         ),
         (
             "CaptureData",

@@ -151,6 +151,9 @@ def _capture(request: wire.CaptureDataRequest) -> CaptureRequest:
 
 def _captured(tensor: wire.Tensor) -> CapturedTensor:
     metadata, data = tensor.tensor_metadata, _data(tensor)
+    if not tensor.HasField("tensor_metadata"):
+        came = str(data) if isinstance(data, Segment) else f"{len(data)} bytes"
+        raise BadRequestError(f"{came} without tensor_metadata: a captured tensor needs its name, data type and shape")
     shape = _shape(metadata)
     expected = element_count(shape) * dtype_of(metadata.data_type).itemsize
     if isinstance(data, Segment):

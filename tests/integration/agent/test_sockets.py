@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from linewatch_agent.server import AgentServer
 from linewatch_agent.sockets import Listener, check_group, make_free
 from linewatch_agent_api.client import AgentClient
 from linewatch_common.errors import ConfigError
@@ -63,6 +64,19 @@ def test_the_own_socket_is_private_and_gone_at_the_end(folder: Path) -> None:
     with running_core(folder) as (_, path):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert not path.exists()
+
+
+def test_of_two_sockets_one_that_another_process_serves_stays_and_ours_goes(folder: Path) -> None:
+    ours, theirs = Listener(folder / "ours"), Listener(folder / "theirs")
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(theirs.path))
+        other.listen()
+        server = AgentServer(lambda _server: None, (ours, theirs))
+        with pytest.raises(ConfigError, match="another process serves it"):
+            server.start()
+        assert not ours.path.exists()
+        server.stop()
+        assert theirs.path.exists()
 
 
 def test_characters_that_mean_something_in_an_address(folder: Path) -> None:
