@@ -88,7 +88,7 @@ bench: $(VENV)/.dev .venv-bench/.installed .venv-peers/.installed ## measure the
 # The short ones first. Each runs whatever became of the others; `python -m tools.<name> --help` says what it does.
 soak: $(VENV)/.dev ## mutated requests, captures under faults, 16 clients, memory (1 h); then kill every component, RUNS times each
 	@failed=; \
-	for part in "agent_fuzz" "capture_soak $(KEEP)" "agent_bench.clients $(KEEP)" "agent_bench.memory $(KEEP)" "soak --runs $(RUNS) $(KEEP)"; do \
+	for part in "agent_fuzz $(KEEP)" "capture_soak $(KEEP)" "agent_bench.clients $(KEEP)" "agent_bench.memory $(KEEP)" "soak --runs $(RUNS) $(KEEP)"; do \
 	  echo "soak: $$part"; $(PY) -m tools.$$part || failed="$$failed $${part%% *}"; done; \
 	test -z "$$failed" || { echo "soak: failed:$$failed" >&2; exit 1; }
 

@@ -14,11 +14,13 @@ from linewatch_common.errors import LinewatchError
 
 from tools.agent_fuzz.attack import SIDE, Attack, Outcome
 from tools.agent_fuzz.target import running_target
+from tools.report import keep, machine, today
 
 MODELS = Path(__file__).resolve().parents[2] / "components/models"
 MEMORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps POSIX shared memory
 # Of what the agent holds after the warm-up.
 MAX_GROWTH = 0.05
+BEGIN, END = "<!-- fuzz: written by `python -m tools.agent_fuzz --keep` -->", "<!-- end of fuzz -->"
 
 
 def fuzz(requests: int, seed: int, classifier: Path, segmenter: Path) -> Outcome:
@@ -44,6 +46,17 @@ def growth_of(outcome: Outcome) -> float:
     return outcome.after.megabytes / outcome.before.megabytes - 1
 
 
+def as_markdown(outcome: Outcome, seed: int) -> str:
+    """The figures as a table."""
+    before, after = ("?" if held is None else f"{held.megabytes:.1f}" for held in (outcome.before, outcome.after))
+    return (
+        "| requests | seed | seconds | found | MB after the first fifth | MB at the end | grown by | allowed |\n"
+        "|---:|---:|---:|---:|---:|---:|---:|---:|\n"
+        f"| {sum(outcome.answers.values())} | {seed} | {outcome.seconds:.0f} | {len(outcome.problems)} | {before} | {after} | "
+        f"{growth_of(outcome):.1%} | {MAX_GROWTH:.0%} |"
+    )
+
+
 def main() -> int:
     """Exit 0 when nothing was found."""
     parser = argparse.ArgumentParser(prog="python -m tools.agent_fuzz", description=__doc__)
@@ -51,6 +64,7 @@ def main() -> int:
     parser.add_argument(
         "--seed", type=int, default=1, help="the same seed sends the same requests (default: %(default)s)"
     )
+    parser.add_argument("--keep", action="store_true", help="renew the figures in docs/benchmarks.md")
     arguments = parser.parse_args()
     try:
         outcome = fuzz(arguments.requests, arguments.seed, MODELS / "SurfaceClassifier", MODELS / "SurfaceSegmenter")
@@ -60,6 +74,8 @@ def main() -> int:
     for (call, code), count in sorted(outcome.answers.items()):
         print(f"{call:24} {code:20} {count:8}")
     print(f"{sum(outcome.answers.values())} requests in {outcome.seconds:.0f} s; {outcome.before} -> {outcome.after}")
+    if arguments.keep:
+        keep(BEGIN, END, f"{today()}, {machine()}.\n\n{as_markdown(outcome, arguments.seed)}")
     for problem in outcome.problems[:20]:
         print(problem, file=sys.stderr)
     growth = growth_of(outcome)
