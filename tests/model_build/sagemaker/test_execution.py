@@ -133,6 +133,10 @@ def _check_registered(model: RegisteredModel, buckets: Path, tmp_path: Path) -> 
     assert model.artefacts["compiled"] == file_sha256(made / "compile/artefact/compiled/artefact.json")
     assert model.artefacts["evaluation"] == file_sha256(buckets / model.report_uri.removeprefix("s3://"))
     assert model.artefacts["float"] == file_sha256(ROOT / "tests/data/models/inspector.onnx")
+    # What is compiled later is judged by these.
+    assert buckets / model.data_uri.removeprefix("s3://") == made / "prepare/data"
+    assert (buckets / model.run_uri.removeprefix("s3://")).is_file()
+    assert [float(word) for word in model.gate.split(" ")] == [0.1, 0.1, 0.9]
     unpack(stored, tmp_path / "package")
     assert (tmp_path / "package/package/manifest.json").is_file()
 
