@@ -38,7 +38,7 @@ def today() -> str:
 
 
 def machine() -> str:
-    """What it ran on. An x86 processor without VNNI takes three times as long for a net in INT8: everything beside the net weighs less there."""
+    """What it ran on. Without VNNI an x86 processor takes three times as long for a net in INT8: all that is beside it weighs less."""
     has = {"x86_64": f" {'with' if _CPU_FLAGS & set(_of_processor('flags').split()) else 'without'} VNNI"}
     name = _of_processor("model name") or platform.machine()
     return f"{name}{has.get(platform.machine(), '')}, {os.cpu_count()} cores, Python {platform.python_version()}"
