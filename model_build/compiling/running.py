@@ -106,7 +106,7 @@ class NeoModel:
         _refuse_foreign(path)
         if not (path.parent / RUNTIME).exists() and installed_runtime() is None:
             raise NotHereError(f"{path}: DLR is not installed in this environment, and no {RUNTIME} lies beside it")
-        self._net = DlrBackend(threads).load(path)
+        self._net = DlrBackend(threads).load(path.absolute())  # its process works in another folder
         if [spec.name for spec in self._net.inputs] != [INPUT]:
             raise InputError(f"{path}: needs exactly the input {INPUT!r}")
 
