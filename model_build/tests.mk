@@ -1,7 +1,7 @@
 # Tests that need torch, TensorFlow or sagemaker, each in its own environment. Included by the Makefile.
 MB_READY_torch      := $(VENV_TRAIN)/.ready
 MB_READY_tensorflow := .venv-tensorflow/.installed
-MB_READY_sagemaker  := .venv-sagemaker/.installed .venv-sagemaker-training/.installed $(VENV_TRAIN)/.ready
+MB_READY_sagemaker  := .venv-sagemaker/.installed .venv-sagemaker-training/.installed $(VENV_TRAIN)/.ready .venv-tensorflow/.installed
 MB_PYTHON_torch      := $(PY_TRAIN)
 MB_PYTHON_tensorflow := .venv-tensorflow/bin/python
 MB_PYTHON_sagemaker  := .venv-sagemaker/bin/python

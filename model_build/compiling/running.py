@@ -107,7 +107,7 @@ class NeoModel:
         if not (path.parent / RUNTIME).exists() and installed_runtime() is None:
             raise NotHereError(f"{path}: DLR is not installed in this environment, and no {RUNTIME} lies beside it")
         try:
-            self._net = DlrBackend(threads).load(path.resolve())
+            self._net = DlrBackend(threads).load(path.absolute())  # its process works in another folder
         except LinewatchError as error:
             raise InputError(f"{path}: {error}") from error
         if [spec.name for spec in self._net.inputs] != [INPUT]:

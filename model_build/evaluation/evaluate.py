@@ -56,7 +56,9 @@ def evaluate(
     names = splits.splits[TEST]
     labels, scores = _table(data, test, names)
     if not labels.any() or labels.all():
-        raise InputError("the test split needs good and defective pictures")
+        raise InputError(
+            "the test split needs good and defective pictures (a set of good ones alone: prepare --draw-defects)"
+        )
     point = choose(*_table(data, validation, splits.splits[TRAIN]), target)
     parts = [data.entry(name).part for name in names]
     return Evaluation(

@@ -6,6 +6,7 @@ often as any other. Whatever is judged is the part, put together from all its ti
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ from model_build.training.joining import joined
 from model_build.training.pictures import CACHE_BYTES, Look, Pictures, pixel_format, seen
 
 _MARK = "#"  # between a picture's id, which cannot hold it, and the tile's number
+_OPEN = 2  # pictures that stay decoded: their tiles are asked for one after the other
 _SHOWS = 0.5  # of a defect's pixels in the tile that shows most of it: less is an edge, from which nobody could tell
 
 
@@ -50,6 +52,7 @@ class TiledPictures(Pictures):
 
     def __init__(self, data: PreparedSet, preparation: Preparation, limit: int = CACHE_BYTES) -> None:
         super().__init__(data, preparation, limit)
+        self._example = lru_cache(_OPEN)(data.example)
         self._shown: dict[str, list[bool | None]] = {}
 
     def kinds(self, names: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -75,12 +78,12 @@ class TiledPictures(Pictures):
 
     def _looked(self, unit: str) -> Look:
         name, _, number = unit.rpartition(_MARK)
-        example, box = self.data.example(name), self._boxes(name)[int(number)]
+        example, box = self._example(name), self._boxes(name)[int(number)]
         prepared = prepare_region(example.picture, pixel_format(example.picture), self.preparation, box)
         return replace(seen(example, prepared), defective=bool(self._shows(name)[int(number)]))
 
     def _whole(self, name: str) -> Look:
-        example, box = self.data.example(name), self._region(self.data.entry(name))
+        example, box = self._example(name), self._region(self.data.entry(name))
         place = np.s_[box.y : box.y + box.height, box.x : box.x + box.width]
         grey = example.picture[place] if example.picture.ndim == 2 else example.picture[place][:, :, ::-1]
         counts = np.zeros_like(example.counts) if example.entry.weak else example.counts

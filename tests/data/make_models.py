@@ -76,6 +76,25 @@ def inspector() -> None:
     )
 
 
+def classifier() -> None:
+    """image uint8 [1, 32, 48, 3] -> score float32 [1, 1], the brightness of the brightest cell of 4x4, as inspector's."""
+    nodes = [
+        helper.make_node("Cast", ["image"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["numbers", "scale"], ["shares"]),
+        helper.make_node("ReduceMean", ["shares"], ["grey"], axes=[3], keepdims=1),
+        helper.make_node("Transpose", ["grey"], ["plane"], perm=[0, 3, 1, 2]),
+        helper.make_node("AveragePool", ["plane"], ["cells"], kernel_shape=[4, 4], strides=[4, 4]),
+        helper.make_node("ReduceMax", ["cells"], ["score"], axes=[2, 3], keepdims=0),
+    ]
+    save(
+        "classifier",
+        nodes,
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, [1, 32, 48, 3])],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [1, 1])],
+        {"scale": np.array(255, np.float32)},
+    )
+
+
 def pair() -> None:
     """a float32 [batch, 3], b float32 [3] -> total float32 [batch, 3] and difference float32 [batch, 3]."""
     nodes = [helper.make_node("Add", ["a", "b"], ["total"]), helper.make_node("Sub", ["a", "b"], ["difference"])]
@@ -137,5 +156,5 @@ def gain() -> None:
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    for make in (score, mask, inspector, pair, truth, fused, gain):
+    for make in (score, mask, inspector, classifier, pair, truth, fused, gain):
         make()

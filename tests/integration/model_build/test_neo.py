@@ -157,8 +157,11 @@ def test_a_job_becomes_an_artefact_by_the_command_line(
 
 
 @pytest.mark.skipif(installed_runtime() is None, reason="the extra dlr is not installed")
-def test_a_result_for_this_machine_is_compared_judged_and_predicted_by_dlr(aws: str, tmp_path: Path) -> None:
+def test_a_result_for_this_machine_is_compared_judged_and_predicted_by_dlr(
+    aws: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By a real result of the compiler, and the net that it was compiled from."""
+    monkeypatch.chdir(tmp_path)  # people name artefacts relative to where they are
     data = data_folder(tmp_path)
     run = run_folder(tmp_path / "run", data, NEO / "net.onnx", (16, 16))
     files = {path.name: path.read_bytes() for path in (NEO / "net").iterdir()}
@@ -174,7 +177,7 @@ def test_a_result_for_this_machine_is_compared_judged_and_predicted_by_dlr(aws: 
     (tmp_path / "model.tar.gz").write_bytes(result(files))
     said: list[Document] = []
     for artefact in ("out", "out/compiled.so", "model.tar.gz", None):
-        which = [] if artefact is None else ["--artefact", str(tmp_path / artefact)]
+        which = [] if artefact is None else ["--artefact", artefact]
         assert main(["predict", str(run), str(data), str(tmp_path / f"said-{len(said)}"), *which]) == 0
         said.append(
             msgspec.json.decode((tmp_path / f"said-{len(said)}" / PREDICTIONS_FILE).read_bytes(), type=Document)

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,26 +12,35 @@ from typing import Any
 import boto3
 import numpy as np
 import pytest
-from linewatch_common.manifest import file_sha256
+from linewatch_common.manifest import file_sha256, load_manifest
 from moto import mock_aws
 
 from model_build.data.prepared import PreparedSet
 from model_build.data.splits import SPLITS_FILE, TRAIN, read_splits
+from model_build.nets.interface import NETS
 from model_build.packaging.tarball import unpack
 from model_build.pipelines.offline import emitted
 from model_build.pipelines.plans import EXAMPLE, PIPELINES
 from model_build.pipelines.registered import RegisteredModel, from_properties
 from model_build.pipelines.source import ARCHIVE_FILE, STARTER_FILE, archive, code_digest, starter
 from model_build.training.predictions import PredictionsFolder
-from model_build.training.run import VALIDATION, read_run
+from model_build.training.run import MODEL_FILE, VALIDATION, read_run
 from tests.model_build.sagemaker.executing import Execution, PipelineFailedError
 from tests.unit.model_build.runs import data_folder, run_folder
 
 ROOT = Path(__file__).resolve().parents[3]
-PYTHON = ROOT / ".venv-train/bin/python"  # what the locked requirements of torch's container make
+MODELS = ROOT / "tests/data/models"
+TENSORFLOW = ROOT / ".venv-tensorflow/bin/python"
+# What the locked requirements of each container make. A pipeline runs its processing jobs in torch's, unless the target needs TensorFlow.
+PYTHONS = {
+    "inspector": ROOT / ".venv-train/bin/python",
+    "resnet18": ROOT / ".venv-train/bin/python",
+    "unet": TENSORFLOW,
+}
+TARGETS = {"inspector": "onnx", "resnet18": "onnx", "unet": "tflite-int8"}
+SIZE = (96, 64)  # of the pictures, and of the U-Net's input
 PARAMETERS = {
     "InputData": "s3://linewatch-models/raw",
-    "CompileTarget": "onnx",
     "TestShare": 0.4,
     # Twenty pictures cannot show more.
     "TargetEscapes": 0.1,
@@ -43,9 +54,26 @@ def code() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def definition(code: bytes) -> dict[str, Any]:
-    (text,) = emitted([PIPELINES["inspector"]], EXAMPLE, code_digest(code), os.environ)
-    return dict(json.loads(text))
+def definitions(code: bytes) -> dict[str, dict[str, Any]]:
+    texts = emitted(list(PIPELINES.values()), EXAMPLE, code_digest(code), os.environ)
+    return {name: json.loads(text) for name, text in zip(PIPELINES, texts, strict=True)}
+
+
+@pytest.fixture(scope="module")
+def keras_net(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a U-Net's weights.keras and model.onnx."""
+    folder = tmp_path_factory.mktemp("keras")
+    command = [
+        str(TENSORFLOW),
+        "-m",
+        "tests.model_build.sagemaker.keras_net",
+        str(data_folder(folder)),
+        str(folder / "net"),
+    ]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'components/common'}", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder / "net"
 
 
 @pytest.fixture
@@ -54,7 +82,8 @@ def sagemaker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     with mock_aws():
         client = boto3.client("sagemaker", region_name="eu-central-1")
-        client.create_model_package_group(ModelPackageGroupName="linewatch-inspector")
+        for plan in PIPELINES.values():
+            client.create_model_package_group(ModelPackageGroupName=plan.pipeline)
         yield client
 
 
@@ -70,58 +99,117 @@ def buckets(tmp_path: Path, code: bytes) -> Path:
     return tmp_path / "s3"
 
 
-def bright(channel: Path, model: Path, hyperparameters: Mapping[str, str]) -> None:
-    """Stands for the training (test_training_toolkit runs a real one): a net that finds bright defects."""
-    assert hyperparameters["model"] == "inspector"
-    run = run_folder(model / "run", channel / "prepared", ROOT / "tests/data/models/inspector.onnx")
-    data = PreparedSet.open(channel / "prepared")
-    names = read_splits(data.folder / SPLITS_FILE, data).splits[TRAIN]
-    shutil.rmtree(run / VALIDATION)
-    said = PredictionsFolder(run / VALIDATION)
-    for name in names:  # out of fold, with the masks that the net gives
-        grey = data.example(name).picture.reshape(64, 96, -1).mean(axis=2) / 255
-        said.add(name, grey.reshape(8, 8, 12, 8).mean(axis=(1, 3)).astype(np.float32)[None])
-    scores = {name: 0.9 if data.entry(name).defective else 0.1 for name in names}
-    said.finish(read_run(run).onnx, data, scores, masks=True)
+class Bright:
+    """Stands for the training (test_training_toolkit runs a real one): a net of this name that finds bright defects."""
+
+    def __init__(self, net: str, keras: Path) -> None:
+        self._net, self._keras = net, keras
+
+    def train(self, channel: Path, model: Path, hyperparameters: Mapping[str, str]) -> None:
+        """As the training job: a run in `model`, learnt from `channel`."""
+        assert hyperparameters["model"] == self._net
+        assert hyperparameters["tiles"] == "none"
+        run = self._run(model / "run", channel / "prepared")
+        data = PreparedSet.open(channel / "prepared")
+        names = read_splits(data.folder / SPLITS_FILE, data).splits[TRAIN]
+        masks = "mask" in NETS[self._net].outputs
+        shutil.rmtree(run / VALIDATION)
+        said = PredictionsFolder(run / VALIDATION)
+        for name in names if masks else ():  # out of fold, as such a net's masks are
+            grey = data.example(name).picture.reshape(64, 96, -1).mean(axis=2) / 255
+            said.add(name, grey.reshape(8, 8, 12, 8).mean(axis=(1, 3)).astype(np.float32)[None])
+        scores = {name: 0.9 if data.entry(name).defective else 0.1 for name in names}
+        said.finish(read_run(run).onnx, data, scores, masks=masks)
+
+    def _run(self, folder: Path, data: Path) -> Path:
+        if NETS[self._net].framework == "tensorflow":
+            weights = (self._keras / "weights.keras").read_bytes()
+            return run_folder(folder, data, self._keras / "model.onnx", SIZE, weights=weights, net=self._net)
+        name = "inspector" if self._net == "inspector" else "classifier"
+        return run_folder(folder, data, MODELS / f"{name}.onnx", net=self._net)
 
 
-def execution(definition: dict[str, Any], buckets: Path, work: Path, sagemaker: Any) -> Execution:
-    return Execution(
-        definition, PARAMETERS, buckets=buckets, work=work, python=PYTHON, train=bright, sagemaker=sagemaker
-    )
+class Pipeline:
+    """One of the three, ready to be executed once."""
+
+    def __init__(
+        self, name: str, definition: dict[str, Any], bright: Bright, places: tuple[Path, Path], sagemaker: Any
+    ) -> None:
+        self.name, self.buckets, self._work = name, *places
+        self._definition, self._bright, self._sagemaker = definition, bright, sagemaker
+
+    def execution(self) -> Execution:
+        return Execution(
+            self._definition,
+            PARAMETERS | {"CompileTarget": TARGETS[self.name]},
+            buckets=self.buckets,
+            work=self._work,
+            python=PYTHONS[self.name],
+            train=self._bright.train,
+            sagemaker=self._sagemaker,
+        )
+
+    def registered(self) -> list[dict[str, Any]]:
+        group = PIPELINES[self.name].pipeline
+        found: list[dict[str, Any]] = self._sagemaker.list_model_packages(ModelPackageGroupName=group)[
+            "ModelPackageSummaryList"
+        ]
+        return found
 
 
+@pytest.fixture
+def pipeline(
+    request: pytest.FixtureRequest,
+    definitions: dict[str, dict[str, Any]],
+    buckets: Path,
+    tmp_path: Path,
+    sagemaker: Any,
+) -> Pipeline:
+    name = request.param
+    keras = request.getfixturevalue("keras_net") if name == "unet" else Path()
+    return Pipeline(name, definitions[name], Bright(name, keras), (buckets, tmp_path / "work"), sagemaker)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("pipeline", list(PIPELINES), indirect=True)
 def test_what_passes_the_gate_is_registered_with_the_digest_of_everything(
-    definition: dict[str, Any], code: bytes, buckets: Path, tmp_path: Path, sagemaker: Any
+    pipeline: Pipeline, code: bytes, tmp_path: Path, sagemaker: Any
 ) -> None:
-    done = execution(definition, buckets, tmp_path / "work", sagemaker).run().done
+    done = pipeline.execution().run().done
     assert done[-3:] == ["Gate", "Package", "Register"]
-    (summary,) = sagemaker.list_model_packages(ModelPackageGroupName="linewatch-inspector")["ModelPackageSummaryList"]
+    (summary,) = pipeline.registered()
     assert summary["ModelApprovalStatus"] == "PendingManualApproval"
     told = sagemaker.describe_model_package(ModelPackageName=summary["ModelPackageArn"])
     model = from_properties(told["CustomerMetadataProperties"])
     assert told["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] == model.package_uri
-    assert (model.component, model.version) == ("com.linewatch.model.SurfaceInspector", "1.1.0")
+    assert (model.component, model.version) == (PIPELINES[pipeline.name].component, "1.1.0")
     assert model.code_digest == code_digest(code)
-    _check_registered(model, buckets, tmp_path)
+    _check_registered(model, pipeline.buckets, tmp_path)
+    manifest = load_manifest(tmp_path / "package/package")
+    assert (manifest.name, manifest.role, manifest.format) == {
+        "inspector": ("SurfaceInspector", "inspector", "onnx"),
+        "resnet18": ("SurfaceClassifier", "classifier", "onnx"),
+        "unet": ("SurfaceSegmenter", "segmenter", "tflite"),
+    }[pipeline.name]
 
 
-def test_what_the_gate_refuses_ends_with_its_reason(
-    definition: dict[str, Any], buckets: Path, tmp_path: Path, sagemaker: Any
-) -> None:
-    raw = buckets / "linewatch-models" / "raw"
-    _swap(raw)
-    running = execution(definition, buckets, tmp_path / "work", sagemaker)
-    with pytest.raises(PipelineFailedError, match=r"The gate refuses SurfaceInspector: image AP 0\.\d+ is below 0.9"):
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("pipeline", list(PIPELINES), indirect=True)
+def test_what_the_gate_refuses_ends_with_its_reason(pipeline: Pipeline) -> None:
+    _swap(pipeline.buckets / "linewatch-models" / "raw")
+    running = pipeline.execution()
+    package = PIPELINES[pipeline.name].package
+    with pytest.raises(PipelineFailedError, match=rf"The gate refuses {package}: image AP 0\.\d+ is below 0.9"):
         running.run()
     assert running.done[-2:] == ["Gate", "Refuse"]
-    assert not sagemaker.list_model_packages(ModelPackageGroupName="linewatch-inspector")["ModelPackageSummaryList"]
+    assert not pipeline.registered()
 
 
-def test_a_job_that_fails_says_why(definition: dict[str, Any], buckets: Path, tmp_path: Path, sagemaker: Any) -> None:
-    (next((buckets / "linewatch-models" / "raw" / "normal").iterdir())).write_bytes(b"no picture")
+@pytest.mark.parametrize("pipeline", ["inspector"], indirect=True)
+def test_a_job_that_fails_says_why(pipeline: Pipeline) -> None:
+    (next((pipeline.buckets / "linewatch-models" / "raw" / "normal").iterdir())).write_bytes(b"no picture")
     with pytest.raises(PipelineFailedError, match=r"(?s)^prepare: .*not a picture that can be decoded"):
-        execution(definition, buckets, tmp_path / "work", sagemaker).run()
+        pipeline.execution().run()
 
 
 def _check_registered(model: RegisteredModel, buckets: Path, tmp_path: Path) -> None:
@@ -132,11 +220,13 @@ def _check_registered(model: RegisteredModel, buckets: Path, tmp_path: Path) -> 
     assert model.data_digest == file_sha256(made / "prepare/data/prepared/index.json")
     assert model.artefacts["compiled"] == file_sha256(made / "compile/artefact/compiled/artefact.json")
     assert model.artefacts["evaluation"] == file_sha256(buckets / model.report_uri.removeprefix("s3://"))
-    assert model.artefacts["float"] == file_sha256(ROOT / "tests/data/models/inspector.onnx")
     # What is compiled later is judged by these.
     assert buckets / model.data_uri.removeprefix("s3://") == made / "prepare/data"
     assert (buckets / model.run_uri.removeprefix("s3://")).is_file()
     assert [float(word) for word in model.gate.split(" ")] == [0.1, 0.1, 0.9]
+    with tarfile.open(made / "train/job/output/model.tar.gz") as trained:
+        trained.extractall(tmp_path / "trained", filter="data")
+    assert model.artefacts["float"] == file_sha256(tmp_path / "trained/run" / MODEL_FILE)
     unpack(stored, tmp_path / "package")
     assert (tmp_path / "package/package/manifest.json").is_file()
 

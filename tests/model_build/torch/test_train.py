@@ -53,6 +53,15 @@ def started(arguments: list[str], limit: int = 0) -> subprocess.Popen[str]:
     )
 
 
+def test_the_documented_commands_run_from_a_bare_shell(tmp_path: Path) -> None:
+    """This environment finds the checkout by itself, wherever it is called."""
+    bare = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-m", "model_build", "train", "--help"]
+    done = subprocess.run(command, cwd=tmp_path, env=bare, capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert "--tiles W,H,OVERLAP" in done.stdout
+
+
 def test_a_killed_run_resumed_follows_the_same_loss_curve(data: Path, run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "killed"
     command = ["train", str(data), str(folder), "--seed", "4", *QUICK]

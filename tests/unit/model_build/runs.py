@@ -45,11 +45,17 @@ def data_folder(folder: Path, good: int = 16, defective: int = 10) -> Path:
 
 
 def run_folder(
-    folder: Path, data_at: Path, model: Path, size: tuple[int, int] = (48, 32), weights: bytes | None = None
+    folder: Path,
+    data_at: Path,
+    model: Path,
+    size: tuple[int, int] = (48, 32),
+    *,
+    weights: bytes | None = None,
+    net: str = "inspector",
 ) -> Path:
     """A finished run whose model.onnx is `model`, input `size` (width, height); out of fold it separates good from defective.
 
-    With `weights` it is a run in TensorFlow.
+    With `weights` it is a run in TensorFlow. `net` is the name of the net that it says it is.
     """
     data = PreparedSet.open(data_at)
     splits = msgspec.json.decode((data_at / SPLITS_FILE).read_bytes())
@@ -61,7 +67,7 @@ def run_folder(
     digest = file_sha256(folder / MODEL_FILE)
     PredictionsFolder(folder / VALIDATION).finish(digest, data, scores, masks=False)
     run = Run(
-        model="inspector",
+        model=net,
         framework=framework,
         start="scratch",
         seed=0,
