@@ -21,7 +21,7 @@ from tests.model_build.inspecting import inspected
 from tests.unit.model_build.pictures import save
 
 SIDE, DEFECT, DEFECTIVE = 320, 6, 18
-QUICK = ["--seed", "1", "--pixels", "4096", "--epochs", "5", "--steps", "12", "--batch", "8", "--rate", "0.004"]
+QUICK = ["--seed", "1", "--pixels", "4096", "--epochs", "6", "--steps", "15", "--batch", "8", "--rate", "0.004"]
 
 
 @pytest.fixture(scope="module", autouse=True)
