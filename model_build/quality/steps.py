@@ -16,7 +16,11 @@ from model_build.training.run import RUN_FILE, VALIDATION, read_run
 _VISION = "components/common/linewatch_vision/*.py"
 _CODE = {
     "data": ("model_build/data/**/*.py",),
-    "predict": ("model_build/training/pred*.py", "model_build/compiling/running.py", _VISION),
+    "predict": (
+        *(f"model_build/training/{name}.py" for name in ("pred*", "joining", "judging", "pictures")),
+        *(f"model_build/compiling/{name}.py" for name in ("asking", "locating", "pictures", "running")),
+        _VISION,
+    ),
     "evaluate": ("model_build/evaluation/*.py", "model_build/samples/scores.py"),
     "compile": ("model_build/compiling/**/*.py", _VISION),
     "latency": ("model_build/quality/latency.py", "model_build/compiling/running.py", "tools/agent_bench/nets.py"),
