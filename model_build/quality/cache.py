@@ -37,7 +37,7 @@ class Cache:
         return self.folder / f"{step.name}-{digest[:12]}"
 
     def made(self, step: Step) -> Path:
-        """The step's folder, complete. Raises InputError with the last line of a command that failed."""
+        """The step's folder, complete. Raises InputError when the command failed, which says why on stderr."""
         place = self.place(step)
         if (place / step.done).exists():
             return place
@@ -50,7 +50,8 @@ class Cache:
         ended = subprocess.run([*command, *more], cwd=self._root, check=False, stdout=subprocess.PIPE, text=True)
         # A refusal by the gate ends with 1 too, but leaves its report.
         if not (place / step.done).exists():
-            raise InputError(f"{step.name}: ended with {ended.returncode}, see above: {' '.join(command)}")
+            self._tell(f"{step.name}: ended with {ended.returncode}: {' '.join(command)}")
+            raise InputError(f"{step.name} ended with {ended.returncode}")  # the page quotes it: no paths
         return place
 
     def _make_folder(self) -> None:

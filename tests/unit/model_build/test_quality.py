@@ -50,7 +50,7 @@ def test_what_an_interruption_left_is_removed_or_resumed(tmp_path: Path) -> None
     left.mkdir(parents=True)
     (left / "half").write_text("x")
     assert sorted(path.name for path in kept.made(step(_WRITES, "a")).iterdir()) == ["done"]
-    with pytest.raises(InputError, match="one: ended with 3"):
+    with pytest.raises(InputError, match="one ended with 3"):
         kept.made(step(_RESUMES, "c", resumable=True))
     assert (kept.made(step(_RESUMES, "c", resumable=True)) / "done").exists()
 
