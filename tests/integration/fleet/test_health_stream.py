@@ -36,7 +36,8 @@ def put(s3: Any, name: str, body: bytes, hour: datetime = NOW) -> None:
 
 
 def stream(s3: Any, caller: Caller, hours: float = 0.0) -> StreamReports:
-    return StreamReports(s3, BUCKET, "health/", caller, lambda: datetime.now(UTC) + timedelta(hours=hours))
+    # The time of the reports, not of the call: a long run of tests may lie between.
+    return StreamReports(s3, BUCKET, "health/", caller, lambda: NOW + timedelta(hours=hours))
 
 
 def test_the_newest_report_of_each_device_by_one_call_an_object(s3: Any, tmp_path: Any) -> None:
