@@ -74,14 +74,7 @@ def _beginning() -> dict[str, State]:
         "LookAtBuild": _look(
             "ProcessingJob", "$.admitted.job", {"status.$": "$.ProcessingJobStatus"}, "$.build", "Built"
         ),
-        "Built": _choice(
-            [
-                (_equals("$.build.status", "Completed"), "Publish"),
-                (_equals("$.build.status", "Failed"), "NotBuilt"),
-                (_equals("$.build.status", "Stopped"), "NotBuilt"),
-            ],
-            "WaitForBuild",
-        ),
+        "Built": _ended("Publish", "WaitForBuild"),
         "NotBuilt": _set(
             "$.error",
             {"Error": "BuildRefused", "Cause.$": "States.Format('job of {} {}', $.release, $.build.status)"},
@@ -96,6 +89,12 @@ def _beginning() -> dict[str, State]:
             retry=[_BUSY],
         ),
     }
+
+
+def _ended(after: str, wait: str) -> State:
+    """Where a job of the build leads: on, to the end with its reason, or back to waiting."""
+    ends = (("Completed", after), ("Failed", "NotBuilt"), ("Stopped", "NotBuilt"))
+    return _choice([(_equals("$.build.status", status), where) for status, where in ends], wait)
 
 
 def _compiling() -> dict[str, State]:
@@ -115,14 +114,7 @@ def _compiling() -> dict[str, State]:
         "LookAtSource": _look(
             "ProcessingJob", "$.admitted.source_job", {"status.$": "$.ProcessingJobStatus"}, "$.build", "Sourced"
         ),
-        "Sourced": _choice(
-            [
-                (_equals("$.build.status", "Completed"), "Request"),
-                (_equals("$.build.status", "Failed"), "NotBuilt"),
-                (_equals("$.build.status", "Stopped"), "NotBuilt"),
-            ],
-            "WaitForSource",
-        ),
+        "Sourced": _ended("Request", "WaitForSource"),
         "Request": _call("CompilationFunction", {"release.$": "$.release"}, "$.compile", "Requested"),
         "Requested": _choice([(_equals("$.compile.wanted", "yes"), "Compile")], "BuildApproved"),
         "Compile": _compile(),
