@@ -15,7 +15,7 @@ from model_build.data.prepared import PreparedSet
 from model_build.data.readers import READERS, reader_for
 from model_build.data.records import Options
 from model_build.data.report import summary, write_report
-from model_build.data.splits import SPLITS_FILE, Wish, read_splits, split, write_splits
+from model_build.data.splits import SPLITS_FILE, Wish, keeps_defects, read_splits, split, write_splits
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # argparse has no public name for it
@@ -36,7 +36,8 @@ name each give one line, and nothing is written, unless --bad leave-out takes th
 A set of good pictures alone trains, from drawn defects, but nothing can be judged by it. With --draw-defects 0.4 four in ten pictures get a
 twin with a drawn defect, which thresholds and figures then rest on; report and model card say so. Take real ones as soon as there are some.
 
-The split never parts pictures of one part or duplicates (same pixels, or the same look). A source's own split is kept.
+The split never parts pictures of one part or duplicates (same pixels, or the same look). A source's own split is kept, unless it trains on
+good pictures alone: then defects and good pictures are spread at random (--split suggested keeps it all the same).
 
   python -m model_build prepare ../shared/data/kolektorsdd build/data/kolektorsdd
   python -m model_build prepare new-line build/data/new-line --draw-defects 0.4
@@ -83,7 +84,10 @@ def _command(commands: Commands, name: str, line: str, text: str) -> argparse.Ar
 
 def _split_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--split", choices=["auto", "suggested", "random"], default="auto", help="default: the source's, else random"
+        "--split",
+        choices=["auto", "suggested", "random"],
+        default="auto",
+        help="default: the source's; random where it suggests none, or trains on good pictures alone though it has defects",
     )
     parser.add_argument("--test-share", type=float, default=0.3, help="of a random split (default 0.3)")
     parser.add_argument("--folds", type=int, default=5, help="folds of the training pictures (default 5)")
@@ -118,6 +122,13 @@ def _prepare(options: argparse.Namespace) -> None:
     print(
         f"{options.out / SPLITS_FILE}: { ({name: len(ids) for name, ids in splits.splits.items()}) }, {len(splits.folds)} folds"
     )
+    if splits.method == "random" and options.split == "auto" and keeps_defects(data.index.entries):
+        print("split at random: the source's own trains on good pictures alone (--split suggested keeps it)")
+    if figures["indistinct"]:
+        print(
+            f"{figures['indistinct']} picture(s) look too much like many others: only the same pixels count as duplicates there; "
+            "name the parts with --part-pattern if some are photographed more than once"
+        )
     print(f"{len(figures['duplicates'])} group(s) of duplicates, {len(figures['suspects'])} suspect(s): see `report`")
 
 

@@ -13,7 +13,7 @@ from linewatch_common.errors import InputError, StorageError
 from linewatch_common.files import write_atomically
 
 from model_build.data.drawing import is_drawn
-from model_build.data.duplicates import clusters
+from model_build.data.duplicates import clusters, indistinct
 from model_build.data.prepared import Entry, PreparedSet
 from model_build.data.records import Mask, Picture
 from model_build.data.splits import Splits
@@ -39,6 +39,7 @@ def summary(data: PreparedSet, splits: Splits | None = None) -> dict[str, Any]:
         "sizes": dict(Counter(f"{entry.width}x{entry.height}" for entry in entries).most_common(20)),
         "defect_area_share": {name: _quantiles(entries, name) for name in data.index.classes},
         "duplicates": [list(group) for group in clusters(entries)],
+        "indistinct": indistinct(entries),
         "suspects": [{"id": left.id, "reason": left.reason} for left in data.index.left_out] + _odd(entries),
         "splits": {} if splits is None else _by_split(data, splits),
         "left_out_of_training": list(splits.left_out) if splits is not None else [],

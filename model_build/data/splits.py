@@ -22,6 +22,7 @@ from model_build.data.prepared import Entry, PreparedSet
 SPLITS_FILE = "splits.json"
 TRAIN, TEST = "train", "test"
 _MAX_BYTES = 256 * 1024 * 1024
+Pairs = Sequence[tuple[str, str]]  # duplicates
 
 
 class Splits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -52,7 +53,10 @@ class Splits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a person asks for. `crossing`: a suggested split that parts duplicates is refused, or loses training pictures."""
+    """What a person asks for. `method` auto: as the source suggests, unless it keeps all defects from training, else random.
+
+    `crossing`: a suggested split that parts duplicates is refused, or loses training pictures.
+    """
 
     seed: int = 0
     folds: int = 5
@@ -69,19 +73,20 @@ def split(data: PreparedSet, wish: Wish) -> Splits:
     if wish.method == "suggested" and not suggested:
         raise InputError(f"{data.folder}: the source suggests no split for {_unsplit(entries)}")
     taken: dict[str, list[str]] = {}
-    if wish.method == "random" or not suggested:
+    pairs = near_pairs(entries, wish.near_bits)
+    if wish.method == "random" or not suggested or (wish.method == "auto" and keeps_defects(entries)):
         method: Literal["suggested", "random"] = "random"
-        groups = whole_groups(entries, wish.near_bits)
+        groups = whole_groups(entries, pairs)
         taken[TEST], taken[TRAIN] = _two(groups, data.entries, wish)
     else:
         method = "suggested"
         for entry in entries:
             taken.setdefault(str(entry.split), []).append(entry.id)
-    left = _crossing(entries, taken, wish)
+    left = _crossing(entries, taken, wish, pairs)
     training = [data.entries[name] for name in taken.get(TRAIN, []) if name not in left]
     if not training or not taken.get(TEST):
         raise InputError(f"{data.folder}: the split leaves no picture to train on, or none to test on")
-    folds = dealt(whole_groups(training, wish.near_bits), data.entries, wish.folds, wish.seed)
+    folds = dealt(whole_groups(training, pairs), data.entries, wish.folds, wish.seed)
     splits = {name: tuple(sorted(ids)) for name, ids in taken.items() if name != TRAIN}
     splits[TRAIN] = tuple(sorted(entry.id for entry in training))
     found = Splits(
@@ -97,10 +102,20 @@ def split(data: PreparedSet, wish: Wish) -> Splits:
     return found
 
 
+def keeps_defects(entries: Sequence[Entry]) -> bool:
+    """Whether the source suggests a split that trains on good pictures alone, though it has defective ones (MVTec AD and its followers).
+
+    No threshold can be chosen then, nor can a net learn what is at hand.
+    """
+    defective = [entry for entry in entries if entry.defective]
+    return bool(defective) and all(entry.split not in (TRAIN, None) for entry in defective)
+
+
 def refuse_leaks(splits: Splits, entries: Sequence[Entry]) -> None:
     """Raise InputError when a part, or a picture and its duplicate, stands on both sides of a split or of a fold."""
+    pairs = near_pairs(entries, splits.near_bits)
     for sides in (splits.splits, {f"fold {number}": fold for number, fold in enumerate(splits.folds)}):
-        lines = _leaks(entries, {name: side for side, names in sides.items() for name in names}, splits.near_bits)
+        lines = _leaks(entries, {name: side for side, names in sides.items() for name in names}, pairs)
         if lines:
             raise InputError(f"the split leaks, {len(lines)} time(s): {lines[0][1]}")
 
@@ -182,8 +197,8 @@ def _two(groups: list[tuple[str, ...]], entries: dict[str, Entry], wish: Wish) -
     return test, [name for deal in deals[number:] for name in deal]
 
 
-def _crossing(entries: Sequence[Entry], taken: dict[str, list[str]], wish: Wish) -> set[str]:
-    leaks = _leaks(entries, {name: side for side, names in taken.items() for name in names}, wish.near_bits)
+def _crossing(entries: Sequence[Entry], taken: dict[str, list[str]], wish: Wish, pairs: Pairs) -> set[str]:
+    leaks = _leaks(entries, {name: side for side, names in taken.items() for name in names}, pairs)
     if leaks and wish.crossing == "refuse":
         raise InputError(f"the suggested split parts what belongs together, {len(leaks)} time(s): {leaks[0][1]}")
     side = {name: split_name for split_name, names in taken.items() for name in names}
@@ -194,14 +209,14 @@ def _crossing(entries: Sequence[Entry], taken: dict[str, list[str]], wish: Wish)
     return left
 
 
-def _leaks(entries: Sequence[Entry], side: dict[str, str], near_bits: int) -> list[tuple[tuple[str, str], str]]:
+def _leaks(entries: Sequence[Entry], side: dict[str, str], pairs: Pairs) -> list[tuple[tuple[str, str], str]]:
     """Pairs on different sides, each with a line that says why they belong together."""
     found = []
     parts: dict[str, list[str]] = {}
     for entry in entries:
         parts.setdefault(entry.part, []).append(entry.id)
     same_part = [(members[0], other, "show one part") for members in parts.values() for other in members[1:]]
-    same_look = [(one, other, "are duplicates") for one, other in near_pairs(entries, near_bits)]
+    same_look = [(one, other, "are duplicates") for one, other in pairs]
     for one, other, why in [*same_part, *same_look]:
         if one in side and other in side and side[one] != side[other]:
             found.append(((one, other), f"{one!r} ({side[one]}) and {other!r} ({side[other]}) {why}"))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from linewatch_common.errors import InputError
 
-from model_build.data.duplicates import clusters
+from model_build.data.duplicates import clusters, indistinct
 from model_build.data.pixels import look_hash
 from model_build.data.prepare import Preparer, Settings, listed
 from model_build.data.prepared import Entry, Index, PreparedSet
@@ -74,6 +74,44 @@ def test_duplicates_are_never_parted() -> None:
         moved[other] += ("p003",)
         with pytest.raises(InputError, match=r"'p003' .* are duplicates"):
             refuse_leaks(msgspec.structs.replace(found, splits=moved), entries)
+
+
+def flipped(look: str, bits: int) -> str:
+    """The look with so many of its bits changed, drawn anew each time."""
+    value = int(look, 16)
+    for place in RNG.choice(256, bits, replace=False):
+        value ^= 1 << int(place)
+    return f"{value:064x}"
+
+
+def test_parts_in_one_pose_are_no_duplicates_of_each_other() -> None:
+    """A fixture holds every part alike: any two looks are at most 8 bits apart, which would make all of them one group."""
+    pose = RNG.bytes(32).hex()
+    entries = [entry(number, look=flipped(pose, 4)) for number in range(120)]
+    entries[7] = msgspec.structs.replace(entries[7], pixels=entries[50].pixels)
+    assert clusters(entries) == [("p007", "p050")]
+    assert indistinct(entries) > 100
+    found = split(prepared(entries), Wish(folds=3))
+    assert {name: len(ids) for name, ids in found.splits.items()} == {"test": 40, "train": 80}
+
+
+def test_a_picture_saved_again_is_found_among_parts_that_are_somewhat_alike() -> None:
+    pose = RNG.bytes(32).hex()
+    entries = [entry(number, look=flipped(pose, 30)) for number in range(120)]
+    entries[7] = msgspec.structs.replace(entries[7], look=flipped(entries[50].look, 5))
+    assert clusters(entries) == [("p007", "p050")]
+    assert indistinct(entries) == 0
+
+
+def test_a_suggested_split_that_trains_on_good_pictures_alone_is_not_taken_by_itself() -> None:
+    """MVTec AD's: made for methods that learn without defects; here thresholds and folds need some."""
+    entries = [entry(number, split="test" if number % 4 == 0 else "train") for number in range(120)]
+    data = prepared(entries)
+    found = split(data, Wish(folds=3))
+    assert found.method == "random"
+    assert all(any(data.entries[name].defective for name in fold) for fold in found.folds)
+    kept = split(data, Wish(folds=3, method="suggested"))
+    assert set(kept.splits["test"]) == {e.id for e in entries if e.defective}
 
 
 def test_a_suggested_split_that_leaks_is_refused_or_loses_training_pictures() -> None:
