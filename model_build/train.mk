@@ -77,6 +77,6 @@ quality-data:
 
 # Interrupted, it goes on where it was (build/quality). DATASET=DIR: any folder in a known layout (docs/data.md).
 # FEW="0 5 20" trains ours once more from so few defective pictures each, 15 minutes more apiece. PAIR=alone trains the pair beside figures of
-# ours that the page has already.
+# ours that the page has already, PAIR=unet one of its nets.
 quality: quality-data $(VENV_TRAIN)/.ready .venv-tensorflow/.installed ## train, compile and judge three seeds and the reference's pair, docs/quality.md (DATASET=DIR; 1.5 hours on 2 cores)
-	@$(PY_TRAIN) -m model_build.quality $(if $(DATASET),--dataset "$(DATASET)") $(if $(FEW),--few-defects $(FEW)) $(if $(filter alone,$(PAIR)),--pair-alone)
+	@$(PY_TRAIN) -m model_build.quality $(if $(DATASET),--dataset "$(DATASET)") $(if $(FEW),--few-defects $(FEW)) $(if $(PAIR),--pair-alone $(filter-out alone,$(PAIR)))

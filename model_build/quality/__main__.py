@@ -9,6 +9,7 @@ from linewatch_common.errors import InputError, LinewatchError
 from tqdm import tqdm
 
 from model_build.quality.cache import Cache
+from model_build.quality.latency import PAIR
 from model_build.quality.page import known, write
 from model_build.quality.steps import Chain, Pythons
 from model_build.quality.study import Study, Wanted
@@ -51,8 +52,10 @@ def _parser() -> argparse.ArgumentParser:
     pair.add_argument("--without-pair", action="store_true", help="do not train the reference's pair")
     pair.add_argument(
         "--pair-alone",
-        action="store_true",
-        help="train the pair alone, and put it beside what the page says of ours already",
+        nargs="*",
+        choices=PAIR,
+        metavar="NET",
+        help=f"train the pair alone, or one of {' and '.join(PAIR)}, and put it beside what the page says already",
     )
     parser.add_argument(
         "--few-defects",
@@ -74,12 +77,14 @@ def _run(options: argparse.Namespace, root: Path) -> None:
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", source.resolve().name)
     cache = Cache((options.cache / name).resolve(), root, lambda line: tqdm.write(line, file=sys.stderr))
     chain = Chain(cache, root, Pythons(options.python, options.python_tensorflow))
-    if options.pair_alone:
-        found = Study(chain, Wanted((), pair=True)).pair_beside(source, known(options.docs, name))
+    if options.pair_alone is not None:
+        wanted = Wanted((), tuple(options.pair_alone) or PAIR)
+        found = Study(chain, wanted).pair_beside(source, known(options.docs, name))
         write(options.docs, name, found)
         print(f"{options.docs / 'quality.md'}: {name}, the pair beside ours")
         return
-    study = Study(chain, Wanted(tuple(options.seeds), not options.without_pair, tuple(options.few_defects)))
+    pair = () if options.without_pair else PAIR
+    study = Study(chain, Wanted(tuple(options.seeds), pair, tuple(options.few_defects)))
     for found in study.of(
         source
     ):  # written whenever there is more: what is measured is not lost with what takes longer

@@ -29,8 +29,9 @@ def write(folder: Path, name: str, found: dict[str, Any]) -> None:
     """Put one data set's figures into both files, beside those of other sets. Raises InputError, StorageError."""
     others, entry = _known(folder / DATA), msgspec.to_builtins(found)
     before = others.get(name, {})
-    if not entry["few_defects"] and before.get("data") == entry["data"]:
-        entry["few_defects"] = before.get("few_defects", {})  # measured apart, and still of this set
+    if before.get("data") == entry["data"]:
+        for apart in ("few_defects", "reference_pair"):  # measured apart, and still of this set
+            entry[apart] = entry[apart] or before.get(apart, {})
     sets = others | {name: entry}
     data = msgspec.json.format(msgspec.json.encode(sets, order="sorted"), indent=1)
     write_atomically(folder / DATA, data + b"\n", mode=0o644)
@@ -111,7 +112,7 @@ def _row(label: str, cells: Sequence[str]) -> str:
     return f"| {label} | {' | '.join(cells)} |"
 
 
-def _list(values: Sequence[float | int]) -> str:
+def _list(values: Sequence[float | int | str]) -> str:
     return ", ".join(f"{value:.4f}" if isinstance(value, float) else str(value) for value in values) or _NONE
 
 
@@ -151,6 +152,7 @@ _ROWS: tuple[tuple[str, Callable[[Net], str]], ...] = (
     ("INT8: image AP lost, mean (worst seed)", lambda net: _lost(net.int8_image_ap_loss, net.int8_image_ap_loss_worst)),
     ("INT8: pixel AP", lambda net: _list(net.int8_pixel_ap)),
     ("INT8: pixel AP lost, mean (worst seed)", lambda net: _lost(net.int8_pixel_ap_loss, net.int8_pixel_ap_loss_worst)),
+    ("trained on", lambda net: _list([at[:10] for at in net.trained_at])),
     ("minutes of training, folds and final", lambda net: _minutes(net.minutes)),
     ("of processor time", lambda net: _minutes(net.cpu_minutes)),
 )

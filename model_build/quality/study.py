@@ -10,25 +10,28 @@ from linewatch_common.clock import utc_now
 from linewatch_common.errors import InputError
 from linewatch_common.manifest import Preparation
 
+from msgspec import convert
+
 from model_build.compiling.artefact import read_artefact
 from model_build.data.pixels import read_bounded
 from model_build.data.prepared import PreparedSet
 from model_build.data.splits import SPLITS_FILE, TEST, TRAIN, read_splits
 from model_build.quality.figures import Judged, Net, net_of, read_judged
-from model_build.quality.latency import LATENCY_FILE, PAIR, Comparison
+from model_build.quality.latency import LATENCY_FILE, Comparison
 from model_build.quality.steps import Chain
 from model_build.training.run import Run, read_run
 
 OURS = "inspector"
 PAIR_SEED = 0
+_NO_PAIR = "the reference pair was not trained in this run"
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which seeds of our net; whether the pair is trained too; from how few defects ours is trained once more."""
+    """Which seeds of our net; which nets of the pair are trained too; from how few defects ours is trained once more."""
 
     seeds: tuple[int, ...]
-    pair: bool
+    pair: tuple[str, ...]
     few: tuple[int, ...] = ()
 
 
@@ -62,7 +65,7 @@ class Study:
             "reference_pair": {},
             "latency": latency,
             "few_defects": {},
-            "notes": [*self._notes, "the reference pair was not trained in this run"],
+            "notes": [*self._notes, _NO_PAIR],
         }
         yield found
         if self._wanted.pair:
@@ -81,13 +84,21 @@ class Study:
             yield found | {"written_at": utc_now()}
 
     def pair_beside(self, source: Path, known: dict[str, Any]) -> dict[str, Any]:
-        """`known`, the set's entry with ours in it, and the pair trained now. Raises InputError where ours was of other data or splits."""
+        """`known`, the set's entry with ours in it, and the wanted nets of the pair trained now beside what it knows of the other.
+
+        Raises InputError where ours was of other data or splits.
+        """
         data = self._chain.data(source)
         now, then = _of_set(data), known["data"]
         if any(then.get(name) != value for name, value in now.items()):
             raise InputError(f"{source}: our net's figures are of other pictures or splits; train ours again, too")
         pair = {name: _net([one], None) for name, one in self._pair(data).items()}
-        return known | {"written_at": utc_now(), "reference_pair": _pair_of(pair), "notes": self._notes}
+        before = {name: convert(net, Net) for name, net in known["reference_pair"].items() if isinstance(net, dict)}
+        return known | {
+            "written_at": utc_now(),
+            "reference_pair": _pair_of(before | pair),
+            "notes": [note for note in known["notes"] if not _of_pair(note, self._wanted.pair)] + self._notes,
+        }
 
     def _one(self, data: Path, net: str, seed: int) -> _One:
         name = f"{net}-{seed}"
@@ -113,7 +124,7 @@ class Study:
     def _pair(self, data: Path) -> dict[str, _One]:
         """Each net of the pair that can be trained here; a note for the other."""
         found = {}
-        for name in PAIR:
+        for name in self._wanted.pair:
             try:
                 found[name] = self._one(data, name, PAIR_SEED)
             except InputError as error:
@@ -143,6 +154,11 @@ def _pair_of(nets: dict[str, Net]) -> dict[str, Any]:
     if "unet" in nets:
         found["pixel_ap_mean"] = nets["unet"].pixel_ap_mean
     return found
+
+
+def _of_pair(note: str, nets: tuple[str, ...]) -> bool:
+    """Whether the note says what became of one of these nets when it was trained last."""
+    return note == _NO_PAIR or note.startswith(nets)
 
 
 def _about(data: Path, preparation: Preparation) -> dict[str, Any]:

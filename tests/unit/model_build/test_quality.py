@@ -165,12 +165,15 @@ def test_sets_stand_beside_each_other(tmp_path: Path) -> None:
     ours = net_of([run(0)], [judged(0.9, None, [])], [], None)
     data = dict.fromkeys(("train", "train_defective", "test", "test_defective", "folds", "method", "input"), 0)
     found = {"written_at": "now", "data": data, "ours": ours, "reference_pair": {}, "latency": None, "notes": []}
-    write(tmp_path, "one", found | {"few_defects": {"0": ours}})
+    measured_apart = {"few_defects": {"0": ours}, "reference_pair": {"resnet18": ours, "image_ap_mean": 0.9}}
+    write(tmp_path, "one", found | measured_apart)
     for name in ("one", "two"):
         write(tmp_path, name, found | {"few_defects": {}})
     written = msgspec.json.decode((tmp_path / "quality.json").read_bytes())
     assert sorted(written) == ["one", "two"]
     assert list(written["one"]["few_defects"]) == ["0"]
+    assert written["one"]["reference_pair"]["image_ap_mean"] == 0.9
+    assert not written["two"]["reference_pair"]
     assert "## one" in (tmp_path / "quality.md").read_text()
 
 
