@@ -9,7 +9,6 @@ import msgspec
 from linewatch_common.clock import utc_now
 from linewatch_common.errors import InputError
 from linewatch_common.manifest import Preparation
-
 from msgspec import convert
 
 from model_build.compiling.artefact import read_artefact
