@@ -74,7 +74,7 @@ def measure(rounds: int, *, peers: bool) -> dict[str, Any]:
     """Start everything, measure, take it down. Raises LinewatchError."""
     state = short_root(STATE)
     with ExitStack() as held:
-        compared = ways.in_process(MODELS) | ways.agent(held, state, MODELS)
+        compared = ways.in_process(held, MODELS) | ways.agent(held, state, MODELS)
         if peers:
             compared |= ways.peers(held, state, MODELS)
         ways.agree(compared)

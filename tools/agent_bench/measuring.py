@@ -12,7 +12,10 @@ TIMED = 5
 
 
 def interleaved(ways: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of every timed run by way; the order of the ways is drawn anew in each round."""
+    """Milliseconds of every timed run by way, for one frame where a run takes several (its `frames`).
+
+    The order of the ways is drawn anew in each round.
+    """
     order = list(ways)
     random.seed(0)
     taken: dict[str, list[float]] = {name: [] for name in ways}
@@ -24,7 +27,7 @@ def interleaved(ways: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str,
             for _ in range(TIMED):
                 start = time.perf_counter()
                 run()
-                taken[name].append((time.perf_counter() - start) * 1000)
+                taken[name].append((time.perf_counter() - start) * 1000 / getattr(run, "frames", 1))
     return taken
 
 

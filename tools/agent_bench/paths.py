@@ -4,6 +4,7 @@ import base64
 import http.client
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,39 @@ from tools.agent_bench.segments import segment
 from tools.agent_bench.servers import OPTIONS
 
 Prediction = Callable[[], Any]
+FRAMES_A_LANE = 2
 SECONDS = 30.0  # a call that takes this long is an error, not a measurement
 
 
-def in_process(core: Any, model: Path, tensor: Any) -> Prediction:
-    """OpenVINO in this process, without copying in or out: the least that a prediction can take."""
-    request = core.compile_model(str(model), "CPU", OPTIONS).create_infer_request()
+def in_process(core: Any, model: Path, tensor: Any, threads: int = 0) -> Prediction:
+    """OpenVINO in this process, without copying in or out: the least that a prediction can take. `threads` 0: all."""
+    options = OPTIONS | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
+    request = core.compile_model(str(model), "CPU", options).create_infer_request()
     return lambda: request.infer([tensor], share_inputs=True, share_outputs=True)[0]
+
+
+class InFlight:
+    """Frames that overlap, as on a line that is never idle: each lane takes one frame after the other, a thread a lane.
+
+    A run takes `frames`.
+    """
+
+    def __init__(self, held: ExitStack, lanes: list[Callable[[], Any]]) -> None:
+        self._first, *self._others = lanes
+        self._beside = held.enter_context(ThreadPoolExecutor(len(self._others)))
+        self.frames = len(lanes) * FRAMES_A_LANE
+
+    def __call__(self) -> None:
+        """Take the frames."""
+        running = [self._beside.submit(_several, lane) for lane in self._others]
+        _several(self._first)
+        for lane in running:
+            lane.result()
+
+
+def _several(lane: Callable[[], Any]) -> None:
+    for _ in range(FRAMES_A_LANE):
+        lane()
 
 
 def together(core: Any, models: list[Path], tensor: Any, threads: int) -> Callable[[], Any]:

@@ -1,7 +1,9 @@
 """All the ways to a prediction that one run compares, by the name of their row."""
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from tools.agent_bench.shapes import DEVIATION, MEAN, NETS, SIDE
 
 # Ways that are given the same picture answer the same, but for the rounding of INT8 and of a mask's bytes.
 TOLERANCE = 0.02
+_PAIR = ("r18", "unet")  # the two models of a frame
+_LANES = 2  # frames at once: as many as there are cores
 
 
 def pictures() -> tuple[Any, Any]:
@@ -25,7 +29,7 @@ def pictures() -> tuple[Any, Any]:
     return picture, np.ascontiguousarray(prepared.transpose(0, 3, 1, 2), dtype=np.float32)
 
 
-def in_process(models: Path) -> dict[str, Prediction]:
+def in_process(held: ExitStack, models: Path) -> dict[str, Prediction]:
     """The same models without a server: what everything is compared with."""
     core = paths.started_core()
     picture, tensor = pictures()
@@ -36,11 +40,17 @@ def in_process(models: Path) -> dict[str, Prediction]:
         f"{f.R18}, uint8": paths.in_process(core, files["r18-uint8"], picture),
         f"{f.UNET}, uint8": paths.in_process(core, files["unet-uint8"], picture),
     }
-    first, second = ways[f"{f.R18}, uint8"], ways[f"{f.UNET}, uint8"]
-    ways[f"{f.TWO_IN_PROCESS}one after the other"] = lambda: (first(), second())
+    ways[f"{f.TWO_IN_PROCESS}one after the other"] = _one_after_the_other(
+        [ways[f"{f.R18}, uint8"], ways[f"{f.UNET}, uint8"]]
+    )
     for threads in (1, 2):
         pair = paths.together(core, [files["r18-uint8"], files["unet-uint8"]], picture, threads)
         ways[f"{f.TWO_IN_PROCESS}at once, threads each: {threads}"] = pair
+        lanes = [
+            _one_after_the_other([paths.in_process(core, files[f"{net}-uint8"], picture, threads) for net in _PAIR])
+            for _ in range(_LANES)
+        ]
+        ways[f"{f.TWO_IN_PROCESS}frames at once: {_LANES}, threads each: {threads}"] = paths.InFlight(held, lanes)
     return ways
 
 
@@ -51,18 +61,20 @@ def agent(held: ExitStack, folder: Path, models: Path) -> dict[str, Prediction]:
     channel = paths.agent_channel(held, address)
     picture, tensor = pictures()
     ways: dict[str, Prediction] = {}
-    for net in ("r18", "unet"):
+    for net in _PAIR:
         ways[f"{net}, agent, {f.BYTES}"] = paths.by_bytes(client, net, "x", tensor)
         ways[f"{net}, agent, {f.SHARED}"] = BySharedMemory(held, channel, net, "x", tensor)
         ways[f"{net}, agent, {f.UINT8_BYTES}"] = paths.by_bytes(client, f"{net}-uint8", "picture", picture)
     pair = _pair(held, address)
-    for net, way in zip(("r18", "unet"), pair, strict=True):
+    for net, way in zip(_PAIR, pair, strict=True):
         ways[f"{net}, agent, {f.UINT8}"] = way
-    single = _pair(held, _agent(held, folder / "agent-1", models, 1))
+    ways[f"{f.TWO_OURS}one after the other"] = _one_after_the_other(pair)
     beside = held.enter_context(ThreadPoolExecutor(1))
-    ways[f"{f.TWO_OURS}one after the other"] = lambda: [way() for way in pair]
-    ways[f"{f.TWO_OURS}at once, threads each: 2"] = lambda: _at_once(pair, beside)
-    ways[f"{f.TWO_OURS}at once, threads each: 1"] = lambda: _at_once(single, beside)
+    single = _agent(held, folder / "agent-1", models, 1)
+    for threads, socket in ((2, address), (1, single)):
+        ways[f"{f.TWO_OURS}at once, threads each: {threads}"] = partial(_at_once, _pair(held, socket), beside)
+        lanes = [_one_after_the_other(_pair(held, socket)) for _ in range(_LANES)]
+        ways[f"{f.TWO_OURS}frames at once: {_LANES}, threads each: {threads}"] = paths.InFlight(held, lanes)
     return ways
 
 
@@ -79,7 +91,11 @@ def _pair(held: ExitStack, address: str) -> list[BySharedMemory]:
     """Both nets by the fastest way, on one connection."""
     channel = paths.agent_channel(held, address)
     picture, _ = pictures()
-    return [BySharedMemory(held, channel, f"{net}-uint8", "picture", picture) for net in ("r18", "unet")]
+    return [BySharedMemory(held, channel, f"{net}-uint8", "picture", picture) for net in _PAIR]
+
+
+def _one_after_the_other(pair: Sequence[Prediction]) -> Callable[[], Any]:
+    return lambda: [way() for way in pair]
 
 
 def _at_once(pair: list[BySharedMemory], beside: Executor) -> None:

@@ -1,11 +1,15 @@
 """What the agent's bench makes of its times."""
 
 import json
+import threading
+import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from tools.agent_bench import figures as f
 from tools.agent_bench.measuring import TIMED, interleaved, row
+from tools.agent_bench.paths import FRAMES_A_LANE, InFlight
 from tools.report import keep, merge
 
 ROWS = {
@@ -81,3 +85,28 @@ def test_a_page_is_renewed_between_its_marks(tmp_path: Path) -> None:
     keep("<b>", "<e>", "new", page)
     keep("<b>", "<e>", "newer", page)
     assert page.read_text() == "before\n<b>\n\nnewer\n\n<e>\nafter\n"
+
+
+def test_a_way_of_several_frames_counts_for_one_of_them() -> None:
+    class Thousand:
+        frames = 1000
+
+        def __call__(self) -> None:
+            time.sleep(0.002)
+
+    taken = interleaved({"one": lambda: time.sleep(0.002), "thousand": Thousand()}, 1)
+    assert min(taken["one"]) >= 2
+    assert 0.002 <= min(taken["thousand"]) < 1
+
+
+def test_frames_in_flight_overlap() -> None:
+    both, done = threading.Barrier(2), list[int]()
+
+    def lane() -> None:
+        both.wait(5)  # breaks where one lane waits for the other
+        done.append(1)
+
+    with ExitStack() as held:
+        flight = InFlight(held, [lane, lane])
+        flight()
+        assert len(done) == flight.frames == 2 * FRAMES_A_LANE
