@@ -7,7 +7,7 @@
         deployment = core.deploy(
             recipes=Path("greengrass-build/recipes"), artifacts=Path("greengrass-build/artifacts"),
             merge={"com.linewatch.Camera": "1.0.0"},
-            configuration={"com.linewatch.Camera": {"merge": {"rate": 5}}},
+            configuration={"com.linewatch.Camera": {"merge": {"Source": {"FramesPerSecond": 10}}}},
         )                                                    # the id; returns at once
         core.wait(deployment, timeout_s=120)                 # a Deployment; .succeeded, .cause
         for component in core.list_components():             # Component: name, version, state, reason, pids

@@ -75,9 +75,14 @@ def _too_deep(value: Any, left: int) -> bool:
 
 
 class ConfigurationStore:
-    """Configurations of all components, in memory; `snapshot` and `restore` carry them to and from disk."""
+    """Configurations of all components, in memory; `snapshot` and `restore` carry them to and from disk.
 
-    def __init__(self) -> None:
+    `renews_defaults`: a new version's defaults replace the old ones where nobody has set the leaf, as on lite; else they only fill what is
+    missing.
+    """
+
+    def __init__(self, *, renews_defaults: bool = False) -> None:
+        self._renews_defaults = renews_defaults
         self._entries: dict[str, _Entry] = {}
         self._listeners: dict[int, tuple[str, Path, Listener]] = {}
         self._next_listener = 0
@@ -97,12 +102,20 @@ class ConfigurationStore:
     def planned(self, component: str, defaults: Mapping[str, Any], change: Change) -> dict[str, Any]:
         """What `deploy` with the same arguments would make of the component's tree."""
         value = merge(defaults, self.tree(component))
+        if self._renews_defaults:
+            for leaf in self._untouched(component, defaults):
+                value = merge(value, _wrap(leaf, lookup(defaults, leaf)))
         for path in change.resets:
             value = _reset(value, defaults, path)
         return merge(value, change.update)
 
+    def _untouched(self, component: str, defaults: Mapping[str, Any]) -> Iterable[Path]:
+        """Leaves of `defaults` that hold a default of an earlier version."""
+        entry = self._entries.get(component)
+        return [leaf for leaf in _leaves(defaults, ()) if entry and entry.times.get(leaf) == 0.0]
+
     def deploy(self, component: str, defaults: Mapping[str, Any], change: Change, now: float) -> None:
-        """Apply a deployment: new defaults fill what is missing, resets go back to the defaults, the update merges over."""
+        """Apply a deployment: first the new defaults (see the class), then resets back to the defaults, then the update over it."""
         after = self.planned(component, defaults, change)
         entry = self._entries.setdefault(component, _Entry())
         before, entry.value = entry.value, after

@@ -78,8 +78,8 @@ class Core:
         self._iot = iot
         self._guard = Guard()
         self._tokens = Tokens()
-        self._configuration = ConfigurationStore()
         runtime = RUNTIMES[options.like]
+        self._configuration = ConfigurationStore(renews_defaults=runtime.is_lite)
         if options.stop_timeout_s is not None:
             runtime = replace(runtime, stop_timeout_s=options.stop_timeout_s)
         launcher = Launcher(

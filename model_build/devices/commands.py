@@ -6,6 +6,7 @@ from pathlib import Path
 from model_build.data.commands import Commands
 
 _FOLDER = Path("build/devices")
+_DEVICE = "Let a device join or leave the fleet (docs/infrastructure.md)."
 _ADD = """Let a device join the fleet: thing, certificate, policy, thing group.
 
 The group is the ring that the device belongs to; it and the template's role alias exist already. Names of all devices have one length.
@@ -26,7 +27,7 @@ The same command again goes on after an interruption.
 def add_commands(commands: Commands) -> None:
     """Add `device` with both."""
     raw = argparse.RawDescriptionHelpFormatter
-    device = commands.add_parser("device", help="let a device join or leave the fleet", description=__doc__)
+    device = commands.add_parser("device", help="let a device join or leave the fleet", description=_DEVICE)
     steps = device.add_subparsers(dest="device_step", required=True, metavar="STEP")
     add = steps.add_parser("add", help="a device joins", description=_ADD, formatter_class=raw)
     add.add_argument("--group", required=True, help="the thing group (ring) it belongs to")

@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 from linewatch_common.errors import InputError
-from linewatch_common.manifest import Name
 
 from model_build.fleet.configuration import decode, moment_of, moment_text
 from model_build.fleet.errors import ConflictError
@@ -107,7 +106,7 @@ def _execute(services: Services, record: Start) -> str:
 
 def _parameters(services: Services, plan: PipelinePlan) -> dict[str, str]:
     """As `pipeline start` finds them: the model's next number, and the package that its version follows."""
-    group = f"{services.prefix}-{_dashed(plan.package)}"
+    group = plan.group_in(services.prefix)
     sagemaker = services.client("sagemaker")
     packages = services.call(
         sagemaker,
@@ -131,11 +130,6 @@ def _parameters(services: Services, plan: PipelinePlan) -> dict[str, str]:
 def _plan(model: str) -> PipelinePlan | None:
     """The pipeline that makes this model; one of somebody's own has none."""
     return next((plan for plan in PIPELINES.values() if model.startswith(f"{plan.package}-")), None)
-
-
-def _dashed(name: Name) -> str:
-    """SurfaceInspector as surface-inspector, as the template names its groups."""
-    return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("-")
 
 
 def _read(event: dict[str, Any]) -> Alert:

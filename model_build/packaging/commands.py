@@ -54,6 +54,12 @@ signature. The manifest's `files` are filled in. The same version with other con
 
   python -m model_build sign build/packages/SurfaceInspector-1-0-0/package build/packages --key signing.pem --approver anna
 """
+_VERIFY = """Check a signed package as a device does: the signature by the given keys, then the manifest's bytes, then every file.
+
+Prints what was approved, by whom and when. A package that is not signed, or signed by another key only, is refused.
+
+  python -m model_build verify build/packages/SurfaceInspector-1-0-0 --trust signing.pem.pub
+"""
 _RAW = argparse.RawDescriptionHelpFormatter
 
 
@@ -71,7 +77,7 @@ def add_commands(commands: Commands) -> None:
     sign.add_argument("out", type=Path, help="folder of all packages")
     _add_signing(sign, required=True)
     sign.set_defaults(command=_sign)
-    check = commands.add_parser("verify", help="check a signed package", description=_PACKAGE, formatter_class=_RAW)
+    check = commands.add_parser("verify", help="check a signed package", description=_VERIFY, formatter_class=_RAW)
     check.add_argument("place", type=Path, help="OUT/<identifier>")
     check.add_argument("--trust", type=Path, action="append", required=True, help="a public key, PEM; may be repeated")
     check.add_argument("--name", help="refuse another model")

@@ -70,11 +70,11 @@ class Cloud:
     def _ensure_group(self, plan: PipelinePlan) -> None:
         try:
             self._sagemaker.create_model_package_group(
-                ModelPackageGroupName=plan.pipeline, ModelPackageGroupDescription=f"Models for {plan.component}"
+                ModelPackageGroupName=plan.group, ModelPackageGroupDescription=f"Models for {plan.component}"
             )
         except ClientError as error:
             if "already exists" not in str(error):
-                raise _translated(plan.pipeline, error) from error
+                raise _translated(plan.group, error) from error
 
 
 def _called(what: str, call: Callable[[], T]) -> T:

@@ -80,7 +80,7 @@ def _upsert(options: argparse.Namespace) -> None:
 def _start(options: argparse.Namespace) -> None:
     plan, parameters = plan_named(options.name), dict(options.parameter)
     cloud = _cloud(options.region)
-    number, model = cloud.latest(parameters.get("ModelPackageGroupName", plan.pipeline))
+    number, model = cloud.latest(parameters.get("ModelPackageGroupName", plan.group))
     parameters.setdefault("RegistryVersion", str(number + 1))
     if model is not None:
         parameters.setdefault("PreviousPackage", model.package_uri)

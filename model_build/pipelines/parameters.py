@@ -61,7 +61,7 @@ def parameters(plan: PipelinePlan, place: Place, digest: str, images: tuple[str,
         # An input cannot be left out: the default is an object that is there and holds no package.
         previous=ParameterString("PreviousPackage", default_value=f"{place.code(digest)}/{STARTER_FILE}"),
         golden=ParameterString("GoldenPictures", default_value="validation", enum_values=["validation", "generated"]),
-        group=ParameterString("ModelPackageGroupName", default_value=plan.pipeline),
+        group=ParameterString("ModelPackageGroupName", default_value=plan.group),
         out=ParameterString("OutputUri", default_value=out),
         processing=ParameterString("ProcessingInstanceType", default_value="ml.m5.xlarge"),
         training=ParameterString("TrainingInstanceType", default_value="ml.m5.2xlarge"),

@@ -1,5 +1,6 @@
 """The three pipelines as plain data: which net, in which container, for which component."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,8 +39,17 @@ class PipelinePlan:
 
     @property
     def pipeline(self) -> str:
-        """The pipeline's name in SageMaker, and the default of the model package group's."""
+        """The pipeline's name in SageMaker."""
         return f"linewatch-{self.name}"
+
+    @property
+    def group(self) -> str:
+        """The default model package group: the one in which the account's template waits for an approval."""
+        return self.group_in("linewatch")
+
+    def group_in(self, prefix: str) -> str:
+        """The same in an account whose names begin with `prefix`: SurfaceInspector's is `<prefix>-surface-inspector`."""
+        return prefix + re.sub("[A-Z]", lambda letter: f"-{letter[0].lower()}", self.package)
 
 
 PIPELINES = {

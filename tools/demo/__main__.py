@@ -36,7 +36,7 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--frames", type=_count, default=0, help="stop after so many frames and print one JSON line")
-    parser.add_argument("--source", type=Path, default=ROOT / "demo/parts", help="folder with your own pictures")
+    parser.add_argument("--source", type=_folder, default=ROOT / "demo/parts", help="folder with your own pictures")
     parser.add_argument("--fps", type=float, default=5.0, help="frames a second (default 5)")
     parser.add_argument("--like", choices=("lite", "classic"), default="lite", help="which nucleus to behave like")
     parser.add_argument(
@@ -44,6 +44,11 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--port", type=int, default=PORT, help="port of the page (default 8080, or a free one)")
     return parser.parse_args()
+
+
+def _folder(text: str) -> Path:
+    """`make demo SOURCE=~/pictures`: only some shells replace the tilde there, and make none."""
+    return Path(text).expanduser()
 
 
 def _count(text: str) -> int:

@@ -28,10 +28,12 @@ def test_the_subscriber_of_the_page_prints_a_verdict(tmp_path: Path) -> None:
         try:
             # Until it has subscribed, nobody hears what is published: say it again.
             wait_until(lambda: _published_and_printed(core.client, printed))
+            core.restart_daemon()
+            assert subscriber.wait(20) == 1, "the runtime starts a subscriber that lost the core anew"
         finally:
             subscriber.kill()
             subscriber.wait()
-    assert printed.read_text().splitlines()[0] == "part-0042 fail classifier score 0.93 >= 0.60"
+    assert printed.read_text().splitlines()[0] == "part-0042 fail score 0.930 >= 0.600 (fail), 1 defect found"
 
 
 def _published_and_printed(core: LocalCore, printed: Path) -> bool:

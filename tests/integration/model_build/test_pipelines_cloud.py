@@ -37,7 +37,7 @@ def test_a_pipeline_is_created_then_updated_then_started(clients: tuple[Any, Any
 def test_the_registry_tells_the_next_version_and_the_last_package(clients: tuple[Any, Any]) -> None:
     cloud = Cloud(*clients)
     cloud.upsert(PLAN, EXAMPLE, DEFINITION)
-    assert cloud.latest(PLAN.pipeline) == (0, None)
+    assert cloud.latest(PLAN.group) == (0, None)
     model = make(
         model=PLAN.package,
         component=PLAN.component,
@@ -50,10 +50,8 @@ def test_the_registry_tells_the_next_version_and_the_last_package(clients: tuple
         report_uri="s3://models/run/evaluation.json",
         artefacts={"float": "5" * 64},
     )
-    clients[0].create_model_package(
-        ModelPackageGroupName=PLAN.pipeline, CustomerMetadataProperties=model.to_properties()
-    )
-    assert cloud.latest(PLAN.pipeline) == (1, model)
+    clients[0].create_model_package(ModelPackageGroupName=PLAN.group, CustomerMetadataProperties=model.to_properties())
+    assert cloud.latest(PLAN.group) == (1, model)
 
 
 def test_a_missing_bucket_or_pipeline_is_one_line(clients: tuple[Any, Any]) -> None:

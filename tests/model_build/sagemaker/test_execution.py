@@ -83,7 +83,7 @@ def sagemaker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     with mock_aws():
         client = boto3.client("sagemaker", region_name="eu-central-1")
         for plan in PIPELINES.values():
-            client.create_model_package_group(ModelPackageGroupName=plan.pipeline)
+            client.create_model_package_group(ModelPackageGroupName=plan.group)
         yield client
 
 
@@ -150,7 +150,7 @@ class Pipeline:
         )
 
     def registered(self) -> list[dict[str, Any]]:
-        group = PIPELINES[self.name].pipeline
+        group = PIPELINES[self.name].group
         found: list[dict[str, Any]] = self._sagemaker.list_model_packages(ModelPackageGroupName=group)[
             "ModelPackageSummaryList"
         ]

@@ -24,6 +24,16 @@ def test_new_defaults_fill_what_is_missing_and_keep_what_was_set(store: Configur
     assert store.get(A) == {"rate": 6, "deep": {"a": 1, "b": [1, 2], "new": 0}, "more": {}}
 
 
+def test_on_lite_new_defaults_replace_the_old_ones_that_nobody_set() -> None:
+    store = ConfigurationStore(renews_defaults=True)
+    store.deploy(A, DEFAULTS, Change(update={"rate": 6}), now=100.0)
+    store.deploy(A, {"rate": 9, "deep": {"a": 9, "new": 0}}, Change(), now=101.0)
+    assert store.get(A) == {"rate": 6, "deep": {"a": 9, "b": [1, 2], "new": 0}}
+    assert store.update(A, ["deep", "a"], 3, timestamp=102.0)
+    store.deploy(A, DEFAULTS, Change(), now=103.0)
+    assert store.get(A, ["deep", "a"]) == 3
+
+
 @pytest.mark.parametrize(
     ("pointers", "expected"),
     [

@@ -15,6 +15,12 @@ def test_a_package_adds_the_commands_of_the_table(package: str) -> None:
     assert tuple(sorted(commands.choices)) == tuple(sorted(COMMANDS[package]))
 
 
+def test_each_command_explains_itself() -> None:
+    (table,) = [action.choices for action in parser_for("")._actions if isinstance(action.choices, dict)]
+    said = [command.description for command in table.values()]
+    assert len(set(said)) == len(said)
+
+
 def test_help_lists_every_command() -> None:
     listed = {
         line.split()[0]

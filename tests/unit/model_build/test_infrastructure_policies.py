@@ -16,6 +16,7 @@ import model_build.devices.policy as device_policies
 from model_build.devices.policy import MAX_POLICY_BYTES, Place, check_name, device_policy
 from model_build.infrastructure.evaluator import allows
 from model_build.infrastructure.services import HEALTH_PREFIX
+from model_build.pipelines.plans import PIPELINES
 
 TEMPLATE = Path("model_build/infrastructure/template.yaml")
 PLACE = Place("123456789012", "eu-central-1")
@@ -136,6 +137,15 @@ def test_the_deployer_may_do_what_create_deployment_does_in_its_name(action: str
     assert allows(role_policies("FleetRole"), f"iot:{action}", IOT + "job/1")
     for shadow in ("DescribeThing", "GetThingShadow", "UpdateThingShadow", "DeleteThingShadow"):
         assert allows(role_policies("FleetRole"), f"iot:{shadow}", IOT + f"thing/{OWN}")
+
+
+def test_what_a_pipeline_registers_by_default_is_what_an_approval_releases() -> None:
+    groups = [plan.group for plan in PIPELINES.values()]
+    detail = template()["Resources"]["ApprovedRule"]["Properties"]["EventPattern"]["detail"]
+    assert sorted(resolved(name) for name in detail["ModelPackageGroupName"]) == sorted(groups)
+    for group in groups:
+        arn = f"arn:aws:sagemaker:eu-central-1:123456789012:model-package-group/{group}"
+        assert allows(role_policies("TrainingRole"), "sagemaker:CreateModelPackage", arn)
 
 
 def test_names_of_one_length_and_a_policy_that_fits() -> None:

@@ -42,7 +42,7 @@ class ModelUse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(Message, frozen=True, kw_only=True, tag="linewatch.Verdict/1"):
-    """What became of one frame. `timings_ms` holds a stage each and `total`, capture to publication, in milliseconds."""
+    """What became of one frame. `timings_ms` holds a stage each and `total`, capture to decision, in milliseconds."""
 
     inspection_id: Identifier
     frame_id: Identifier
