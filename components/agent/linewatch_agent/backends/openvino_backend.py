@@ -1,5 +1,6 @@
 """OpenVINO: ONNX, OpenVINO IR and TensorFlow's SavedModel. The only importer of openvino."""
 
+import ctypes
 import os
 import threading
 from pathlib import Path
@@ -88,16 +89,23 @@ class OpenVinoNet:
             return {spec.name: np.array(results[place], order="C") for place, spec in enumerate(self.outputs)}
 
     def _lent(self, place: int, array: Array) -> Array:
-        """The array in a form that OpenVINO uses where it lies. What is read-only, such as bytes, it would copy into new memory each time;
-        what lies at an odd address is not for its kernels.
-        """
-        if array.flags.writeable and array.flags.aligned:
-            return array
+        """The array in a form that OpenVINO uses where it lies. What lies at an odd address is not for its kernels."""
+        if array.flags.aligned:
+            return array if array.flags.writeable else _marked_writeable(array)
         kept = self._kept.get(place)
         if kept is None or kept.shape != array.shape:
             kept = self._kept[place] = np.empty(array.shape, array.dtype)
         np.copyto(kept, array)
         return kept
+
+
+def _marked_writeable(array: Array) -> Array:
+    """The same memory: what is marked read-only, such as bytes, OpenVINO would copy into new memory each time.
+
+    It only reads its inputs. Whoever holds `array` keeps the memory alive.
+    """
+    memory = (ctypes.c_ubyte * array.nbytes).from_address(array.ctypes.data)
+    return np.frombuffer(memory, array.dtype).reshape(array.shape)
 
 
 def _specs(named: Any, compiled: Any, kind: str) -> tuple[TensorSpec, ...]:
