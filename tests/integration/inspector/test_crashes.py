@@ -128,6 +128,38 @@ def test_a_clean_restart_repeats_nothing_and_leaves_no_gap(line: Line) -> None:
     assert line.ledger.outcomes() == {"pass": 3, "fail": 1}
 
 
+def test_a_new_ledger_takes_nothing_for_missed_that_an_earlier_one_knew(
+    make_line: Callable[..., Line], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        journals, "REWRITE_BYTES", 2000
+    )  # as after some hundred parts: the journal has let go of the first
+    line = make_line(slots=8)
+    line.start()
+    for parts in range(1, 31):
+        line.capture(GOOD)
+        line.wait_for_rows(parts)
+    line.stop()
+    for file in line.work.glob("ledger.db*"):
+        file.rename(file.with_name(f"damaged-{file.name}"))
+    line.start()
+    line.verdict_of(line.capture(GOOD))
+    line.stop()
+    assert [str(verdict.outcome) for verdict in line.verdicts()] == ["pass"] * 31
+    (gap,) = line.ledger.gaps(10)
+    assert "an earlier ledger" in gap.reason
+
+
+def test_frames_from_before_the_first_start_are_missed_with_a_new_ledger(make_line: Callable[..., Line]) -> None:
+    line = make_line(slots=8)
+    for _ in range(20):
+        line.write(GOOD, age_ms=60_000)
+    line.start()
+    assert {str(verdict.outcome) for verdict in line.wait_for_verdicts(20)} == {"missed"}
+    line.stop()
+    assert line.ledger.gaps(10) == []
+
+
 def set_state(line: Line, **values: str) -> None:
     connection = sqlite3.connect(line.work / "ledger.db")
     with connection:
