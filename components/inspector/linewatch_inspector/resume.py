@@ -27,6 +27,7 @@ class Past:
         self._submit = submit
         self._entries: list[Entry] = []
         self._unclean = False
+        self._begun = False
         self._continued = False  # the ledger is known to be the last run's
         self._epoch: int | None = None
         self._last: tuple[str, str] | None = None
@@ -59,8 +60,15 @@ class Past:
         return found
 
     def begin_run(self) -> None:
-        """Compare this boot with the last run's, and note that a run has begun. Raises StorageError when the ledger is away."""
+        """Compare this boot with the last run's, and note that a run has begun. Raises StorageError when the ledger is away.
+
+        Called again when the ledger was opened again: a new one is then told of the run that is under way.
+        """
         boot = self._writer.state(BOOT)
+        if self._begun:
+            if boot is None:
+                self._note_run()
+            return
         self._continued = boot is not None
         self._unclean = boot is not None and self._writer.state(CLEAN) != "1"
         epoch = self._writer.state(EPOCH)
@@ -69,8 +77,14 @@ class Past:
         if self._unclean and boot != boot_id():
             self._gap("a power cut or a reboot: Inspector had not stopped")
             self._unclean = False
+        self._begun = True
+        self._note_run()
+
+    def _note_run(self) -> None:
         self._submit(SetState(BOOT, boot_id()))
         self._submit(SetState(CLEAN, "0"))
+        if self._epoch is not None:
+            self._submit(SetState(EPOCH, str(self._epoch)))
 
     def ring_seen(self, epoch: int) -> None:
         """The ring's epoch is known now, or has changed."""
