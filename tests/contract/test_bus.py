@@ -143,6 +143,15 @@ def test_a_lost_link_is_made_again_with_its_subscriptions(core: RunningCore) -> 
     bus.close()
 
 
+def test_after_a_lost_link_the_configuration_may_be_another(core: RunningCore) -> None:
+    bus = linked(core)
+    asked: list[bool] = []
+    bus.watch_configuration(lambda: asked.append(True))
+    bus.reset("a test asks for it")
+    wait_until(lambda: bool(asked))
+    bus.close()
+
+
 def test_an_unknown_token_is_refused(core: RunningCore) -> None:
     with pytest.raises((DeadTokenError, BusUnavailableError)):
         GreengrassBus(str(core.layout.socket), "not-a-token").open()

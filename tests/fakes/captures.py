@@ -14,6 +14,10 @@ class FakeCaptures:
         self.broken = False  # a defect of ours, not an answer
         self.closed = False
 
+    def serve(self, *models: str) -> None:
+        """From now on these, instead of those before."""
+        self._models = set(models)
+
     def capture(self, endpoint: str, capture: Capture) -> None:
         if self.away:
             raise AgentUnavailableError(f"agent at {endpoint}: away")

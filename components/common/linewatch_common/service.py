@@ -194,6 +194,7 @@ class _Run:
             return bool(self._read_config() != current)
         except BusUnavailableError as error:
             log.warning("the configuration may have changed but cannot be read: %s", error)
+            self._wakeups.configuration_pending = True  # again with the next heartbeat
         except ConfigError as error:
             log.error("the changed configuration is refused, the old one stays in force: %s", error)  # noqa: TRY400
         return False

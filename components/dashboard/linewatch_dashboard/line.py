@@ -19,9 +19,12 @@ from linewatch_common.messages.status import AgentStatus, CameraStatus, Inspecto
 from linewatch_common.names import AGENT, CAMERA, INSPECTOR
 
 from linewatch_dashboard.health import Heartbeats
+from linewatch_dashboard.order import place_of
 from linewatch_dashboard.view import Counters, Feed, LoadedModel, ModelEvent, Reject, StateMessage
 
 REJECTS_SHOWN = 8
+# The ledger is asked every two seconds while a page is open, and not at all otherwise.
+LEDGER_COUNTS_SECONDS = 5.0
 # What was judged at all: the denominator of the yield. A missed or failed capture says nothing about the part.
 JUDGED = (Outcome.PASS, Outcome.FAIL, Outcome.REVIEW, Outcome.LATE)
 
@@ -36,7 +39,8 @@ class Line:
         self._alerts: dict[str, ActiveAlert] = {}
         self._rejects: dict[str, Reject] = {}
         self._event: tuple[str, bool, float] | None = None
-        self._ledger_outcomes: dict[str, int] | None = None
+        self._ledger_outcomes: dict[str, int] = {}
+        self._ledger_read_at = float("-inf")
 
     @property
     def inspector(self) -> InspectorStatus | None:
@@ -81,12 +85,12 @@ class Line:
         for reject in rejects:
             known = self._rejects.get(reject.frame_id)
             self._rejects[reject.frame_id] = _with_picture(reject) if known is not None and known.stored else reject
-        youngest = sorted(self._rejects.values(), key=lambda reject: reject.captured_at, reverse=True)[:REJECTS_SHOWN]
-        self._rejects = {reject.frame_id: reject for reject in youngest}
+        youngest = sorted(self._rejects.values(), key=lambda reject: place_of(reject.frame_id), reverse=True)
+        self._rejects = {reject.frame_id: reject for reject in youngest[:REJECTS_SHOWN]}
 
-    def set_outcomes(self, outcomes: dict[str, int]) -> None:
-        """The ledger's own counts; they go before those in Inspector's heartbeat, which are up to a beat older."""
-        self._ledger_outcomes = dict(outcomes)
+    def set_outcomes(self, outcomes: dict[str, int], now: float) -> None:
+        """The ledger's own counts; for a while they go before those in Inspector's heartbeat, which are up to a beat older."""
+        self._ledger_outcomes, self._ledger_read_at = dict(outcomes), now
 
     def rejects(self) -> list[Reject]:
         """The last rejects, the youngest first."""
@@ -110,7 +114,7 @@ class Line:
             model_event=self._model_event(now),
             alerts=sorted(self._alerts.values(), key=lambda alert: alert.since, reverse=True),
             rejects=self.rejects(),
-            counters=counters_of(self._outcomes()),
+            counters=counters_of(self._outcomes(now)),
             feed=feed,
         )
 
@@ -118,11 +122,11 @@ class Line:
         heard = self._beats.latest(CAMERA)
         return heard.beat.camera if heard else None
 
-    def _outcomes(self) -> dict[str, int]:
-        if self._ledger_outcomes is not None:
-            return self._ledger_outcomes
+    def _outcomes(self, now: float) -> dict[str, int]:
         inspector = self.inspector
-        return inspector.outcomes if inspector else {}
+        if inspector is None or now - self._ledger_read_at <= LEDGER_COUNTS_SECONDS:
+            return self._ledger_outcomes
+        return inspector.outcomes
 
     def _models(self, now: float) -> list[LoadedModel]:
         heard = self._beats.latest(AGENT)

@@ -267,7 +267,8 @@ class Live:
         await asyncio.sleep(LEDGER_SPACING_SECONDS)
 
     async def _read_ledger(self, places: Places) -> None:
-        self._line.set_outcomes(await _in(self._ledger_worker, self._archive.outcomes, places))
+        outcomes = await _in(self._ledger_worker, self._archive.outcomes, places)
+        self._line.set_outcomes(outcomes, time.monotonic())
         self._line.add_rejects(await _in(self._ledger_worker, self._archive.rejects, places, REJECTS_SHOWN))
         if self._timeline.shown is None:
             latest = await _in(self._ledger_worker, self._archive.latest, places)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 
 from linewatch_common.messages import Outcome, Verdict
 
+from linewatch_dashboard.order import place_of
+
 # Inspector writes the file within some 10 ms; a busy disk may take longer, and the operator must not wait long for the word.
 PICTURE_GRACE_SECONDS = 0.6
 MAX_WAITING = 64
@@ -57,7 +59,8 @@ class Timeline:
 
     def add_verdict(self, verdict: Verdict, now: float) -> None:
         """A verdict came. One that a restarted Inspector repeats does not displace a younger one."""
-        if verdict.replayed and self._shown is not None and verdict.captured_at <= self._shown.verdict.captured_at:
+        shown = self._shown
+        if verdict.replayed and shown is not None and place_of(verdict.frame_id) <= place_of(shown.verdict.frame_id):
             return
         self.last_arrived = now
         self._order += 1

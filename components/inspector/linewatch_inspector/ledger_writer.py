@@ -9,6 +9,7 @@ from pathlib import Path
 from linewatch_common.errors import CorruptStateError, InputError, StorageError
 from linewatch_common.files import make_private_folder
 from linewatch_common.ledger import BUSY_SECONDS, SCHEMA_VERSION, create_schema, schema_version
+from linewatch_common.logs import capped
 from linewatch_common.messages import LabelVerdict, Verdict, encode
 from linewatch_common.ring import parse_frame_id
 
@@ -104,16 +105,28 @@ class LedgerWriter:
                 _carry_out(connection, operation)
 
     def add_label(self, command: LabelVerdict, at: str) -> bool:
-        """Keep a person's word; False when there is no such frame. The same command twice is kept once."""
+        """Keep a person's word; False when there is no such frame. The same command twice is kept once.
+
+        Raises InputError when the command_id has brought another word before: nobody would miss this one.
+        """
+        word = (command.frame_id, command.label, command.operator, command.note)
         with self._transaction() as connection:
             found = connection.execute("SELECT 1 FROM parts WHERE frame_id = ?", (command.frame_id,)).fetchone()
             if found is None:
                 return False
-            connection.execute(
-                "INSERT INTO labels (command_id, frame_id, label, operator, note, at) VALUES (?, ?, ?, ?, ?, ?) "
-                "ON CONFLICT (command_id) DO NOTHING",
-                (command.command_id, command.frame_id, command.label, command.operator, command.note, at),
-            )
+            kept = connection.execute(
+                "SELECT frame_id, label, operator, note FROM labels WHERE command_id = ?", (command.command_id,)
+            ).fetchone()
+            if kept is not None and kept != word:
+                said = capped(command.command_id)
+                raise InputError(
+                    f"command_id {said} has brought another label already: send each under an id of its own"
+                )
+            if kept is None:
+                connection.execute(
+                    "INSERT INTO labels (command_id, frame_id, label, operator, note, at) VALUES (?, ?, ?, ?, ?, ?)",
+                    (command.command_id, *word, at),
+                )
         return True
 
     def outcomes(self) -> dict[str, int]:

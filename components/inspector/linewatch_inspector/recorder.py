@@ -110,7 +110,7 @@ class Recorder:
         return self._keeper.deleted
 
     def when_open(self, on_open: Callable[[], None]) -> None:
-        """Call `on_open` as soon as the ledger is open, on the thread that may use the writer then. Comes before `open`."""
+        """Call `on_open` whenever the ledger was opened, on the thread that may use the writer then. Comes before `open`."""
         self._on_open = on_open
 
     def when_labelled(self, on_label: Callable[[LabelVerdict], None]) -> None:
@@ -216,8 +216,8 @@ class Recorder:
         with self._changed:
             batch = [self._operations[index] for index in range(min(ROWS_AT_ONCE, len(self._operations)))]
         try:
-            if not self._open:
-                self.open()
+            if not self._open or self.problem:
+                self.open()  # after a failure as well: the disk or the file may be another by now
             if batch:
                 self._write(batch)
                 self.outcomes = self._writer.outcomes()
@@ -273,7 +273,7 @@ class Recorder:
         try:
             accepted = self._writer.add_label(command, utc_now())
             reason = "" if accepted else f"no frame {command.frame_id} in the ledger"
-        except (StorageError, InputError) as error:
+        except (StorageError, CorruptStateError, InputError) as error:
             accepted, reason = False, str(error)
         if accepted:
             self._on_label(command)

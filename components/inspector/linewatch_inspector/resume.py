@@ -27,6 +27,8 @@ class Past:
         self._submit = submit
         self._entries: list[Entry] = []
         self._unclean = False
+        self._begun = False
+        self._continued = False  # the ledger is known to be the last run's
         self._epoch: int | None = None
         self._last: tuple[str, str] | None = None
         self.journal_problem = ""
@@ -58,8 +60,16 @@ class Past:
         return found
 
     def begin_run(self) -> None:
-        """Compare this boot with the last run's, and note that a run has begun. Raises StorageError when the ledger is away."""
+        """Compare this boot with the last run's, and note that a run has begun. Raises StorageError when the ledger is away.
+
+        Called again when the ledger was opened again: a new one is then told of the run that is under way.
+        """
         boot = self._writer.state(BOOT)
+        if self._begun:
+            if boot is None:
+                self._note_run()
+            return
+        self._continued = boot is not None
         self._unclean = boot is not None and self._writer.state(CLEAN) != "1"
         epoch = self._writer.state(EPOCH)
         self._epoch = int(epoch) if epoch is not None else None
@@ -67,8 +77,14 @@ class Past:
         if self._unclean and boot != boot_id():
             self._gap("a power cut or a reboot: Inspector had not stopped")
             self._unclean = False
+        self._begun = True
+        self._note_run()
+
+    def _note_run(self) -> None:
         self._submit(SetState(BOOT, boot_id()))
         self._submit(SetState(CLEAN, "0"))
+        if self._epoch is not None:
+            self._submit(SetState(EPOCH, str(self._epoch)))
 
     def ring_seen(self, epoch: int) -> None:
         """The ring's epoch is known now, or has changed."""
@@ -98,13 +114,25 @@ class Past:
         log.warning("gap after %s: %s", frame_id or "the beginning", reason)
 
     def ended_frames(self, epoch: int, since: int) -> Iterable[int]:
-        """The frames of a ring that have an outcome already; see intake.EndedFrames."""
+        """The frames of a ring that have an outcome already; see intake.EndedFrames.
+
+        A ledger that was begun anew, or is away, does not know them all: what came before the journal's first has ended then as well.
+        """
         found = set(_sequences(self._entries, epoch, since))
+        first = min(found, default=since)
         try:
             found.update(LedgerReader(self._writer.path).sequences(epoch, since))
         except UnavailableError as error:
             log.warning("the ledger does not tell which frames have ended: %s", error)
-        return found
+            return found.union(range(since, first))
+        if self._continued or first == since:
+            return found
+        reason = (
+            f"frames of ring {epoch} before sequence {first} ended before this ledger began: an earlier ledger has them"
+        )
+        self._submit(AddGap(None, utc_now(), None, reason))
+        log.warning("%s", reason)
+        return found.union(range(since, first))
 
 
 def _is_ours(entry: Entry) -> bool:

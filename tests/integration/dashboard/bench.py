@@ -49,13 +49,18 @@ def eventually(true: Callable[[], Any], what: str) -> None:
 
 
 class CountingArchive(DiskArchive):
-    """The real one; counts the files that are read."""
+    """The real one; counts the files that are read, and how often the ledger was asked for its counts."""
 
     reads = 0
+    asked = 0
 
     def read(self, places: Places, path: str) -> Inspection:
         self.reads += 1
         return super().read(places, path)
+
+    def outcomes(self, places: Places) -> dict[str, int]:
+        self.asked += 1
+        return super().outcomes(places)
 
 
 class PageBench:
@@ -114,10 +119,10 @@ class PageBench:
         """Publish as another component would."""
         self.line.publish(topic, encode(message))
 
-    def beat(self, *, camera: bool = True) -> None:
+    def beat(self, *, camera: bool = True, **inspector: Any) -> None:
         """Heartbeats of Inspector, with its places, and of Camera."""
         places = str(self._folder / "ledger.db"), str(self.store)
-        self.say(self.topics.status, inspector_beat(*places, alerts=list(self._alerts)))
+        self.say(self.topics.status, inspector_beat(*places, alerts=list(self._alerts), **inspector))
         if camera:
             self.say(self.topics.status, beat("Camera"))
 

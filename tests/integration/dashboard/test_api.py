@@ -11,6 +11,7 @@ from linewatch_common.messages import Command, CommandResult, LabelVerdict, Outc
 from linewatch_dashboard.packing import unpack
 
 from tests.integration.dashboard.bench import PageBench, eventually, mask, picture
+from tests.integration.dashboard.viewing import watching
 from tests.unit.dashboard.messages import frame
 
 
@@ -27,6 +28,19 @@ def test_healthz_and_state(bench: PageBench, client: httpx.Client) -> None:
     assert (reject["frame_id"], reject["part_id"], reject["stored"]) == (frame(1), "p-1", False)
     assert client.get("/api/state").json()["rejects"] == [reject]
     assert client.get("/healthz").json()["age_ms"] >= 0
+
+
+def test_the_counters_go_on_when_no_page_is_open_any_more(bench: PageBench, client: httpx.Client) -> None:
+    def total() -> int:
+        return int(client.get("/api/state").json()["counters"]["total"])
+
+    bench.inspect(1)
+    bench.beat(outcomes={"pass": 1})
+    with watching(bench):
+        eventually(lambda: bench.archive.asked, "the ledger is asked for the open page")
+        eventually(lambda: total() == 1, "its answer is there")
+    bench.beat(outcomes={"pass": 3})
+    eventually(lambda: total() == 3, "what Inspector says is told")
 
 
 def test_an_inspection_can_be_had_whole_and_in_parts(bench: PageBench, client: httpx.Client) -> None:

@@ -221,6 +221,18 @@ def test_a_label_is_kept_and_answered(line: Line) -> None:
     assert line.ledger.review_queue(10) == []
 
 
+def test_a_label_under_the_id_of_another_is_refused_and_not_lost_in_silence(line: Line) -> None:
+    line.start()
+    names = [line.capture(UNSURE), line.capture(UNSURE)]
+    line.wait_for_rows(2)
+    for name in names:  # a program that counts from 1 again after its restart
+        line.say(line.topics.commands, LabelVerdict(command_id="1", frame_id=name, label="fail", operator="x"))
+    wait_until(lambda: len(line.core.on_topic(line.topics.command_results)) == 2, "two answers")
+    first, second = (decode(raw, CommandResult) for raw in line.core.on_topic(line.topics.command_results))
+    assert (first.accepted, second.accepted, line.ledger.labels(names[1])) == (True, False, [])
+    assert "command_id 1 has brought another label already" in second.reason
+
+
 def test_defects_in_a_row_raise_an_alert_and_a_good_part_clears_it(make_line: Callable[..., Line]) -> None:
     line = make_line(DefectsInARow=3)
     line.start()

@@ -9,7 +9,7 @@ import pytest
 from linewatch_common.clock import utc_now
 from linewatch_common.errors import CorruptStateError
 from linewatch_common.ledger import LedgerReader
-from linewatch_common.messages import Outcome, Verdict, encode
+from linewatch_common.messages import CommandResult, LabelVerdict, Outcome, Verdict, decode, encode
 from linewatch_common.ring import RingReader
 from linewatch_inspector import journal as journals
 from linewatch_inspector.journal import Journal
@@ -126,6 +126,38 @@ def test_a_clean_restart_repeats_nothing_and_leaves_no_gap(line: Line) -> None:
     assert len(line.verdicts()) == 4
     assert line.ledger.gaps(10) == []
     assert line.ledger.outcomes() == {"pass": 3, "fail": 1}
+
+
+def test_a_new_ledger_takes_nothing_for_missed_that_an_earlier_one_knew(
+    make_line: Callable[..., Line], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        journals, "REWRITE_BYTES", 2000
+    )  # as after some hundred parts: the journal has let go of the first
+    line = make_line(slots=8)
+    line.start()
+    for parts in range(1, 31):
+        line.capture(GOOD)
+        line.wait_for_rows(parts)
+    line.stop()
+    for file in line.work.glob("ledger.db*"):
+        file.rename(file.with_name(f"damaged-{file.name}"))
+    line.start()
+    line.verdict_of(line.capture(GOOD))
+    line.stop()
+    assert [str(verdict.outcome) for verdict in line.verdicts()] == ["pass"] * 31
+    (gap,) = line.ledger.gaps(10)
+    assert "an earlier ledger" in gap.reason
+
+
+def test_frames_from_before_the_first_start_are_missed_with_a_new_ledger(make_line: Callable[..., Line]) -> None:
+    line = make_line(slots=8)
+    for _ in range(20):
+        line.write(GOOD, age_ms=60_000)
+    line.start()
+    assert {str(verdict.outcome) for verdict in line.wait_for_verdicts(20)} == {"missed"}
+    line.stop()
+    assert line.ledger.gaps(10) == []
 
 
 def set_state(line: Line, **values: str) -> None:
@@ -298,6 +330,50 @@ def test_a_damaged_ledger_is_named_and_left_alone(line: Line) -> None:
     (line.work / "ledger.db").write_bytes(b"this is not a database, but it is long enough to look like one" * 40)
     with pytest.raises(CorruptStateError, match=r"ledger\.db: the ledger is damaged"):
         line.build().start()
+
+
+def break_ledger(line: Line) -> None:
+    """Under an Inspector that has it open."""
+    connection = sqlite3.connect(line.work / "ledger.db")
+    connection.execute("INSERT INTO gaps (to_at, reason) VALUES ('', 'so that Inspector reads the file again')")
+    connection.commit()
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with (line.work / "ledger.db").open("r+b") as file:
+        file.truncate(4096)
+    connection.close()
+
+
+def test_a_label_is_answered_also_when_the_ledger_breaks_under_it(line: Line) -> None:
+    line.start()
+    name = line.capture(GOOD)
+    wait_until(lambda: bool(line.stored()), "the picture")
+    wait_until(lambda: line.ledger.latest(1)[0].stored_path is not None, "the last write")
+    break_ledger(line)
+    line.say(line.topics.commands, LabelVerdict(command_id="c1", frame_id=name, label="fail", operator="x"))
+    wait_until(lambda: bool(line.core.on_topic(line.topics.command_results)), "the answer")
+    answer = decode(line.core.on_topic(line.topics.command_results)[0], CommandResult)
+    assert (answer.accepted, "the ledger is damaged" in answer.reason) == (False, True)
+
+
+def test_a_ledger_that_broke_and_was_moved_away_is_begun_anew_by_the_running_process(line: Line) -> None:
+    line.start()
+    line.capture(GOOD)
+    wait_until(lambda: bool(line.stored()), "the picture")
+    wait_until(lambda: line.ledger.latest(1)[0].stored_path is not None, "the last write")
+    break_ledger(line)
+    name = line.capture(BAD)
+    wait_until(lambda: ("ledger_failing", "raised") in line.alert_states(), "the alert")
+    for file in line.work.glob("ledger.db*"):
+        file.rename(file.with_name(f"damaged-{file.name}"))
+    wait_until(lambda: ("ledger_failing", "cleared") in line.alert_states(), "its end")
+    assert line.ledger.find(name) is not None
+    line.stop()
+    set_state(line, clean="0")  # as a kill leaves it
+    line.start()
+    line.verdict_of(line.capture(GOOD))
+    line.stop()
+    assert len(line.verdicts()) == 3
+    assert line.ledger.gaps(10) == []
 
 
 def test_a_ledger_of_a_later_version_is_refused(line: Line) -> None:

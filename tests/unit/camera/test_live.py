@@ -198,3 +198,23 @@ def test_opencv_says_clearly_that_a_device_is_not_there() -> None:
 def test_secrets_do_not_appear_in_names() -> None:
     assert without_secrets("rtsp://user:p@ss@10.0.0.7:554/a@b") == "rtsp://10.0.0.7:554/a@b"
     assert without_secrets("rtsp://10.0.0.7/live") == "rtsp://10.0.0.7/live"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (
+            "rtsp://10.0.0.7/h264?username=admin&password=p1&channel=2",
+            "rtsp://10.0.0.7/h264?username=…&password=…&channel=2",
+        ),
+        (
+            "rtsp://10.0.0.7:554/user=admin&password=p1&channel=1/s.sdp",
+            "rtsp://10.0.0.7:554/user=…&password=…&channel=1/s.sdp",
+        ),
+        ("rtsp://10.0.0.7/live?channel=1_PWD=p1", "rtsp://10.0.0.7/live?channel=1_PWD=…"),
+        ("rtsp://10.0.0.7/s?token=p1#t", "rtsp://10.0.0.7/s?token=…#t"),
+        ("rtsp://10.0.0.7/bypass=on/monkey=2", "rtsp://10.0.0.7/bypass=on/monkey=2"),
+    ],
+)
+def test_secrets_that_a_camera_wants_behind_the_address_do_not_appear_either(url: str, shown: str) -> None:
+    assert without_secrets(url) == shown

@@ -155,6 +155,26 @@ def test_the_last_eight_rejects_are_kept_the_youngest_first() -> None:
     assert [item.frame_id for item in watched.rejects()] == [frame(n) for n in range(11, 11 - REJECTS_SHOWN, -1)]
 
 
+def test_the_last_rejects_are_the_last_ones_also_after_the_clock_was_set_back() -> None:
+    watched = line()
+    for number in range(8):
+        watched.add_verdict(verdict(number, Outcome.FAIL, captured_at="2026-11-22T11:15:30.000000Z"))
+    watched.add_verdict(verdict(8, Outcome.FAIL, captured_at="2026-11-22T10:15:31.000000Z"))
+    assert [item.frame_id for item in watched.rejects()][:2] == [frame(8), frame(7)]
+
+
+def test_a_later_ring_goes_before_a_higher_number() -> None:
+    watched = line()
+    watched.add_verdict(verdict(0, Outcome.FAIL, frame_id="line1-1763800001-000002"))
+    watched.add_verdict(verdict(900, Outcome.FAIL))
+    watched.add_verdict(verdict(1, Outcome.FAIL, frame_id="of another numbering"))
+    assert [item.frame_id for item in watched.rejects()] == [
+        "line1-1763800001-000002",
+        frame(900),
+        "of another numbering",
+    ]
+
+
 def test_ledger_and_messages_tell_the_same_reject_once_and_a_stored_picture_stays_known() -> None:
     watched = line()
     watched.add_verdict(verdict(1, Outcome.FAIL))
@@ -186,9 +206,12 @@ def test_counters_come_from_inspectors_heartbeat_until_the_ledger_was_read() -> 
     watched = line()
     watched.add_heartbeat(inspector_beat(outcomes={"pass": 3, "fail": 1}), 100.0)
     assert state(watched).counters.total == 4
-    watched.set_outcomes({"pass": 9, "missed": 1})
-    counters = state(watched).counters
+    watched.set_outcomes({"pass": 9, "missed": 1}, 100.5)
+    counters = state(watched, 102.5).counters
     assert (counters.total, counters.missed, counters.outcomes["fail"]) == (10, 1, 0)
+    watched.add_heartbeat(inspector_beat(outcomes={"pass": 20, "missed": 1}), 102.0)
+    assert state(watched, 102.5).counters.total == 10, "the numbers do not go back and forth between the two"
+    assert state(watched, 130.0).counters.total == 21, "nobody asks the ledger while no page is open"
 
 
 def test_the_yield_is_of_what_was_judged() -> None:

@@ -118,6 +118,14 @@ def test_a_repeated_verdict_of_an_older_part_does_not_displace_a_younger_one() -
     assert line.last_arrived == 10.0
 
 
+def test_a_repeated_verdict_does_not_displace_a_younger_one_that_the_clock_calls_older() -> None:
+    line = timeline()
+    line.add_verdict(verdict(5, Outcome.MISSED, captured_at="2026-11-22T10:15:30.000000Z"), 10.0)
+    line.add_verdict(verdict(4, Outcome.MISSED, captured_at="2026-11-22T11:15:29.000000Z", replayed=True), 11.0)
+    assert line.shown is not None
+    assert line.shown.verdict.frame_id == frame(5)
+
+
 def test_verdicts_that_wait_are_bounded() -> None:
     line = timeline()
     for number in range(MAX_WAITING + 10):

@@ -1,7 +1,7 @@
 """Captured data: which inspections, what goes with them, and what a slow or absent agent costs (nothing but captures)."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -14,6 +14,7 @@ from linewatch_common.messages import LabelVerdict, ModelUse, Outcome, Verdict
 from linewatch_inspector.captures.choice import Choice
 
 from tests.unit.inspector.line import BAD, GOOD, HEIGHT, WIDTH, Line, wait_until
+from tests.unit.inspector.packages import make_package, serving
 
 NOW = "2026-11-22T10:00:00.000000Z"
 
@@ -29,6 +30,17 @@ def verdict(number: int, outcome: Outcome = Outcome.PASS, judged: Outcome | None
         published_at=NOW,
         models=[ModelUse(role="classifier", identifier="M-1-0-0", version="1.0.0")],
     )
+
+
+def cut_off(path: Path) -> None:
+    """As a power cut leaves it."""
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def hidden(path: Path) -> None:
+    """The disk answers with an error, again and again."""
+    path.unlink()
+    path.mkdir()
 
 
 @pytest.fixture
@@ -89,6 +101,35 @@ def test_an_escape_that_a_person_finds_is_captured_from_the_store(line: Line) ->
     escape = items(taken(line, name))
     assert msgspec.json.decode(escape["inspection.json"], type=CapturedInspection).stratum == "labelled"
     assert escape["picture.jpg"].startswith(b"\xff\xd8")
+
+
+def test_an_escape_of_a_model_that_was_replaced_meanwhile_is_captured_too(line: Line) -> None:
+    line.start()
+    name = line.capture(GOOD)
+    wait_until(lambda: bool(line.stored()), "the picture to be stored")
+    line.packages[0] = line.folder / "newer"
+    make_package(line.packages[0], "classifier", version="1.1.0")
+    line.captures.serve("TestClassifier-1-1-0")
+    line.serve(serving(*line.packages))
+    line.say(line.topics.commands, LabelVerdict(command_id="c1", frame_id=name, label="fail", operator="ann"))
+    assert taken(line, f"{name}-label-c1").model == "TestClassifier-1-1-0"
+    escape = taken(line, name)
+    record = msgspec.json.decode(items(escape)["inspection.json"], type=CapturedInspection)
+    assert record.inspection.models[0].identifier == "TestClassifier-1-0-0", "who judged it is still said"
+
+
+@pytest.mark.parametrize("spoil", [cut_off, hidden])
+def test_a_stored_picture_that_cannot_be_read_holds_up_neither_its_label_nor_the_next_capture(
+    line: Line, spoil: Callable[[Path], None]
+) -> None:
+    line.start()
+    name = line.capture(GOOD)
+    wait_until(lambda: bool(line.stored()), "the picture to be stored")
+    spoil(Path(line.stored()[0].path))
+    line.say(line.topics.commands, LabelVerdict(command_id="c1", frame_id=name, label="fail", operator="ann"))
+    assert taken(line, f"{name}-label-c1")
+    assert taken(line, line.capture(BAD))
+    assert name not in line.captures.taken
 
 
 def test_an_agent_that_is_away_costs_captures_and_nothing_else(line: Line) -> None:

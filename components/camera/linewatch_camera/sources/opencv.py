@@ -10,6 +10,11 @@ from linewatch_common.errors import InputError, UnavailableError
 from linewatch_camera.decoding import check_fits
 from linewatch_camera.sources.capture_port import Opener, VideoCapture
 
+# Many cameras take user and password as fields of the path or the query.
+_SECRET_FIELD = re.compile(
+    r"(?<![a-z0-9])((?:user(?:name)?|usr|login|pass(?:word|wd)?|pwd|token|auth|key|secret)=)[^&/?#]*", re.IGNORECASE
+)
+
 
 def v4l2_opener(device: str, read_timeout: float) -> Opener:
     """Opens a V4L2 device by its path (/dev/video0, /dev/v4l/by-id/…) or number."""
@@ -70,7 +75,7 @@ def retrieved(capture: VideoCapture, slot_bytes: int) -> "np.ndarray[tuple[int, 
 
 def without_secrets(url: str) -> str:
     """The url without user and password, as it may appear in logs and heartbeats."""
-    return re.sub(r"^([a-z]+://)[^/]*@", r"\1", url)
+    return _SECRET_FIELD.sub(r"\1…", re.sub(r"^([a-z]+://)[^/]*@", r"\1", url))
 
 
 def _opened(capture: "cv2.VideoCapture", complaint: str) -> VideoCapture:

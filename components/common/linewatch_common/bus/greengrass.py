@@ -223,6 +223,7 @@ class GreengrassBus:
             try:
                 self._link()
                 log.info("bus: linked to the core again")
+                self._configuration_may_differ()
                 return
             except (DeadTokenError, NotAuthorizedError) as error:
                 self._dead = str(error)
@@ -237,6 +238,11 @@ class GreengrassBus:
                     return
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    def _configuration_may_differ(self) -> None:
+        """A change while there was no link was announced to nobody."""
+        for on_change in list(self._configuration_watchers):
+            on_change()
 
 
 def _answer(ask: "Callable[[], concurrent.futures.Future[T]]", what: str) -> T:

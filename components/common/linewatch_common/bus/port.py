@@ -29,7 +29,10 @@ class LocalBus(Protocol):
         """This component's merged configuration. Raises BusUnavailableError."""
 
     def watch_configuration(self, on_change: Callable[[], None]) -> None:
-        """Call `on_change` (as a handler: quickly) whenever the configuration may have changed. Raises BusUnavailableError."""
+        """Call `on_change` (as a handler: quickly) whenever the configuration may have changed, also when a lost link is back.
+
+        Raises BusUnavailableError.
+        """
 
     def publish_to_cloud(self, topic: str, payload: bytes) -> None:
         """Publish to AWS IoT Core with QoS 1 through the nucleus. Raises as `publish` does."""

@@ -1,5 +1,7 @@
 """From an inspection, or a person's word on one, to what the agent captures."""
 
+from collections.abc import Collection
+
 import msgspec
 from linewatch_agent_api.client import Auxiliary, AuxiliaryEncoding, Capture
 from linewatch_common.captured import (
@@ -13,7 +15,7 @@ from linewatch_common.captured import (
     Stratum,
 )
 from linewatch_common.errors import InputError
-from linewatch_common.messages import LabelVerdict, Verdict
+from linewatch_common.messages import LabelVerdict
 from linewatch_common.store import StoredInspection
 
 from linewatch_inspector.ended import Ended
@@ -25,12 +27,20 @@ def of_inspection(item: Ended, stratum: Stratum, percent: float) -> Capture:
     if item.picture is None:
         raise InputError(f"{item.verdict.frame_id}: no picture to capture")
     picture = _file(PICTURE_NAME, picture_png(item.picture))
-    return _capture(item.verdict, stratum, percent, picture, mask_of(item))
+    record = CapturedInspection(outcome=item.verdict.outcome, stratum=stratum, percent=percent, inspection=item.verdict)
+    return _capture(item.verdict.models[0].identifier, record, picture, mask_of(item))
 
 
-def of_stored(stored: StoredInspection) -> Capture:
-    """A capture of a labelled inspection that was not captured when it was judged."""
-    return _capture(stored.verdict, "labelled", 0.0, _file(STORED_PICTURE_NAME, stored.picture), stored.mask)
+def of_stored(stored: StoredInspection, served: Collection[str]) -> Capture:
+    """A capture of a labelled inspection that was not captured when it was judged.
+
+    It belongs to its own model when that is among the `served`, else to one of them: the agent refuses others. The record says who judged.
+    """
+    verdict = stored.verdict
+    record = CapturedInspection(outcome=verdict.outcome, stratum="labelled", percent=0.0, inspection=verdict)
+    judged_by = verdict.models[0].identifier
+    model = judged_by if judged_by in served else next(iter(served))
+    return _capture(model, record, _file(STORED_PICTURE_NAME, stored.picture), stored.mask)
 
 
 def of_label(command: LabelVerdict, model: str, at: str) -> Capture:
@@ -43,14 +53,13 @@ def of_label(command: LabelVerdict, model: str, at: str) -> Capture:
     return Capture(model=model, capture_id=name, auxiliary_outputs=(item,))
 
 
-def _capture(verdict: Verdict, stratum: Stratum, percent: float, picture: Auxiliary, mask: bytes) -> Capture:
-    record = CapturedInspection(outcome=verdict.outcome, stratum=stratum, percent=percent, inspection=verdict)
+def _capture(model: str, record: CapturedInspection, picture: Auxiliary, mask: bytes) -> Capture:
     said = [Auxiliary(INSPECTION_NAME, msgspec.json.encode(record), AuxiliaryEncoding.JSON)]
     if mask:
         said.append(_file(MASK_NAME, mask))
     return Capture(
-        model=verdict.models[0].identifier,
-        capture_id=verdict.frame_id,
+        model=model,
+        capture_id=record.inspection.frame_id,
         auxiliary_inputs=(picture,),
         auxiliary_outputs=said,
     )

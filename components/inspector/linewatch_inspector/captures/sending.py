@@ -18,7 +18,7 @@ from linewatch_common.errors import AgentUnavailableError, InputError, Linewatch
 from linewatch_common.heartbeats import HeartbeatWatch
 from linewatch_common.messages import LabelVerdict
 from linewatch_common.names import AGENT
-from linewatch_common.store import SUFFIX, read_inspection
+from linewatch_common.store import SUFFIX, StoredInspection, read_inspection
 
 from linewatch_inspector.captures.choice import Choice
 from linewatch_inspector.captures.making import of_inspection, of_label, of_stored
@@ -164,20 +164,29 @@ class Capturer:
 
     def _send_label(self, labelled: tuple[LabelVerdict, str]) -> None:
         command, at = labelled
-        endpoint, model = self._agent()
+        endpoint, models = self._agent()
+        self._captures.capture(endpoint, of_label(command, models[0], at))
         for path in sorted(self._store.glob(f"[0-9]*/{command.frame_id}{SUFFIX}")):
-            stored = read_inspection(path)
-            if stored.verdict.models and self._choice.stratum(stored.verdict) is None:
-                self._captures.capture(endpoint, of_stored(stored))
-        self._captures.capture(endpoint, of_label(command, model, at))
+            stored = self._readable(path)
+            if stored and stored.verdict.models and self._choice.stratum(stored.verdict) is None:
+                self._captures.capture(endpoint, of_stored(stored, models))
 
-    def _agent(self) -> tuple[str, str]:
-        """The agent's socket, and a model that it serves. Raises AgentUnavailableError while it is away."""
+    def _readable(self, path: Path) -> StoredInspection | None:
+        """None for a file that went meanwhile or that its disk does not give back: what comes after it must not wait for it."""
+        try:
+            return read_inspection(path)
+        except (InputError, UnavailableError) as error:
+            self.dropped += 1
+            self._say(error)
+            return None
+
+    def _agent(self) -> tuple[str, list[str]]:
+        """The agent's socket, and the models that it serves, at least one. Raises AgentUnavailableError while it is away."""
         beat = self._heartbeats.latest(AGENT)
         status = beat.agent if beat is not None else None
         if status is None or not status.roles:
             raise AgentUnavailableError("no agent with a model is heard")
-        return status.endpoint, next(iter(sorted(status.roles.items())))[1].identifier
+        return status.endpoint, [served.identifier for _, served in sorted(status.roles.items())]
 
     def _say(self, error: LinewatchError) -> None:
         """A condition once, not each second."""
