@@ -15,7 +15,7 @@ from model_build.data.prepared import PreparedSet
 from model_build.data.readers import READERS, reader_for
 from model_build.data.records import Options
 from model_build.data.report import summary, write_report
-from model_build.data.splits import SPLITS_FILE, Wish, keeps_defects, read_splits, split, write_splits
+from model_build.data.splits import SPLITS_FILE, Splits, Wish, passed_over, read_splits, split, write_splits
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # argparse has no public name for it
@@ -36,8 +36,8 @@ name each give one line, and nothing is written, unless --bad leave-out takes th
 A set of good pictures alone trains, from drawn defects, but nothing can be judged by it. With --draw-defects 0.4 four in ten pictures get a
 twin with a drawn defect, which thresholds and figures then rest on; report and model card say so. Take real ones as soon as there are some.
 
-The split never parts pictures of one part or duplicates (same pixels, or the same look). A source's own split is kept, unless it trains on
-good pictures alone: then defects and good pictures are spread at random (--split suggested keeps it all the same).
+The split never parts pictures of one part or duplicates (same pixels, or the same look). A source's own split is kept, unless it has too
+few good or defective pictures to train on or to test on: then all are spread at random (--split suggested keeps it all the same).
 
   python -m model_build prepare ../shared/data/kolektorsdd build/data/kolektorsdd
   python -m model_build prepare new-line build/data/new-line --draw-defects 0.4
@@ -87,10 +87,15 @@ def _split_options(parser: argparse.ArgumentParser) -> None:
         "--split",
         choices=["auto", "suggested", "random"],
         default="auto",
-        help="default: the source's; random where it suggests none, or trains on good pictures alone though it has defects",
+        help="default: the source's; random where it suggests none, or one that nothing can be learnt or judged by",
     )
     parser.add_argument("--test-share", type=float, default=0.3, help="of a random split (default 0.3)")
-    parser.add_argument("--folds", type=int, default=5, help="folds of the training pictures (default 5)")
+    parser.add_argument(
+        "--folds",
+        type=int,
+        default=5,
+        help="folds of the training pictures, fewer where there are not so many defective or good parts (default 5)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same split (default 0)")
     parser.add_argument(
         "--crossing",
@@ -122,14 +127,31 @@ def _prepare(options: argparse.Namespace) -> None:
     print(
         f"{options.out / SPLITS_FILE}: { ({name: len(ids) for name, ids in splits.splits.items()}) }, {len(splits.folds)} folds"
     )
-    if splits.method == "random" and options.split == "auto" and keeps_defects(data.index.entries):
-        print("split at random: the source's own trains on good pictures alone (--split suggested keeps it)")
+    for note in _notes(data, splits, wish, figures):
+        print(note)
+    print(f"{len(figures['duplicates'])} group(s) of duplicates, {len(figures['suspects'])} suspect(s): see `report`")
+
+
+def _notes(data: PreparedSet, splits: Splits, wish: Wish, figures: dict[str, Any]) -> Iterator[str]:
+    """What was decided without being asked, and what the set is too small for."""
+    why = passed_over(data.index.entries)
+    if splits.method == "random" and wish.method == "auto" and why:
+        yield f"split at random: {why} (--split suggested keeps it)"
+    if len(splits.folds) < wish.folds:
+        yield f"{len(splits.folds)} folds instead of {wish.folds}: there are no more good or defective parts to train on"
+    for kind, advice in (
+        ("good", ""),
+        ("defective", ": a net learns from drawn ones; --draw-defects gives some to judge by"),
+    ):
+        if not figures["counts"][kind]:
+            yield f"no {kind} picture, so nothing can be judged{advice}"
+    for name, number in figures["thin_classes"].items():
+        yield f"class {name!r} has {number} picture(s), none in the test split or in some fold: too few to be learnt or judged"
     if figures["indistinct"]:
-        print(
+        yield (
             f"{figures['indistinct']} picture(s) look too much like many others: only the same pixels count as duplicates there; "
             "name the parts with --part-pattern if some are photographed more than once"
         )
-    print(f"{len(figures['duplicates'])} group(s) of duplicates, {len(figures['suspects'])} suspect(s): see `report`")
 
 
 def _report(options: argparse.Namespace) -> None:

@@ -16,7 +16,7 @@ from linewatch_vision.preparation import Box, Transform
 
 from model_build.data.pixels import decode_picture, encode_png
 from model_build.data.prepared import Entry
-from model_build.data.records import DEFECT, Mask, Picture, Record
+from model_build.data.records import DEFECT, Mask, Picture, Record, safe_id
 from model_build.training.pictures import Look
 from model_build.training.synthetic import Painter
 
@@ -46,7 +46,7 @@ def _twin(record: Record, seed: int, counting: Counting) -> Record:
     made = cache(lambda: _drawn(record, seed, counting))
     return replace(
         record,
-        id=f"{record.id[:110]}-drawn",
+        id=safe_id(f"{record.id}-drawn"),
         source=f"{_MARK}{record.source}",
         defective=True,
         picture=lambda: encode_png(made()[0]),

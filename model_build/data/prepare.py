@@ -15,6 +15,7 @@ from linewatch_common.errors import InputError, StorageError
 from linewatch_common.files import write_atomically
 from linewatch_common.manifest import Region
 
+from model_build.data.orientation import ON_ITS_SIDE, UPRIGHT, orientation
 from model_build.data.pixels import (
     MAX_CLASSES,
     decode_mask,
@@ -36,7 +37,7 @@ from model_build.data.prepared import (
     mask_name,
     picture_name,
 )
-from model_build.data.records import DEFECT, Mask, Masks, Picture, Problems, Record
+from model_build.data.records import DEFECT, Mask, Masks, Picture, Problems, Record, printable
 
 JOURNAL_FILE = "journal.jsonl"
 FREE_BYTES = 256 * 1024 * 1024  # kept free on the disk: others work there too
@@ -75,7 +76,7 @@ def listed(records: Iterator[Record], settings: Settings) -> tuple[list[Record],
         if record.id in seen:
             reason = f"duplicate name {record.id!r}: also {seen[record.id]}"
             problems.lines.append(f"{record.source}: {reason}")
-            left.append(LeftOut(id=record.id, source=record.source, reason=reason))
+            left.append(_left_out(record, reason))
         else:
             seen[record.id] = record.source
             kept.append(record)
@@ -84,6 +85,10 @@ def listed(records: Iterator[Record], settings: Settings) -> tuple[list[Record],
     if not kept:
         raise InputError("the source holds no picture")
     return kept, left
+
+
+def _left_out(record: Record, reason: str) -> LeftOut:
+    return LeftOut(id=record.id, source=printable(record.source), reason=printable(reason))
 
 
 def checked(record: Record, ignore: Mask | None, settings: Settings) -> _Read:
@@ -95,8 +100,12 @@ def checked(record: Record, ignore: Mask | None, settings: Settings) -> _Read:
     for name, mask in masks.items():
         if mask.shape != (height, width):
             size = f"{mask.shape[1]}x{mask.shape[0]}"
-            raise InputError(f"{record.source}: the mask {name!r} is {size}, the picture {width}x{height}")
+            raise InputError(
+                f"{record.source}: the mask {name!r} is {size}, the picture {width}x{height}{_turned(raw)}"
+            )
     drawn = any(mask.any() for mask in masks.values())
+    if drawn and _may_lie_otherwise(raw, height, width):
+        raise InputError(f"{record.source}: nobody knows which way its mask lies{_turned(raw)}")
     if record.defective and record.masks is not None and not drawn:
         raise InputError(f"{record.source}: labelled defective, and its mask is empty")
     if record.defective is False and drawn:
@@ -112,6 +121,19 @@ def checked(record: Record, ignore: Mask | None, settings: Settings) -> _Read:
     for name, mask in sorted(masks.items()):
         digest.update(name.encode() + np.packbits(mask).tobytes())
     return _Read(picture, masks, defective, defective and not drawn, digest.hexdigest())
+
+
+def _turned(raw: bytes) -> str:
+    """What to do about a picture that its EXIF turns; nothing for others."""
+    found = orientation(raw)
+    advice = f" (its EXIF, orientation {found}, has it shown turned: save picture and mask upright, without EXIF)"
+    return "" if found == UPRIGHT else advice
+
+
+def _may_lie_otherwise(raw: bytes, height: int, width: int) -> bool:
+    """Whether a mask of the stored picture's size may have been drawn on the picture as it is shown."""
+    found = orientation(raw)
+    return found != UPRIGHT and (found not in ON_ITS_SIDE or height == width)
 
 
 def counting_of(settings: Settings) -> Callable[[int, int], Mask]:
@@ -145,7 +167,7 @@ class Preparer:
                 read = checked(record, ignore, self._settings)
             except InputError as error:
                 problems.lines.append(str(error))
-                out.append(LeftOut(id=record.id, source=record.source, reason=str(error)))
+                out.append(_left_out(record, str(error)))
                 continue
             classes.take(read.masks)
             entries.append(self._entry(record, read, classes, done))
@@ -173,8 +195,8 @@ class Preparer:
             self._write(mask_name(record.id), mask)
         entry = Entry(
             id=record.id,
-            source=record.source,
-            part=record.part,
+            source=printable(record.source),
+            part=printable(record.part),
             split=record.split,
             defective=read.defective,
             weak=read.weak,

@@ -1,5 +1,6 @@
 """What a reader hands on about one picture, before any pixel was read."""
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,7 +17,10 @@ Masks = dict[str, Mask]
 
 DEFECT = "defect"  # the class of a mask that does not say more
 MAX_PICTURES = 1_000_000  # bounds listing and hashing; real sets have some thousands
+GOOD_NAMES = frozenset({"good", "ok", "normal"})  # folders of good pictures
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
+_LONGEST, _DIGEST = 120, 8  # characters of an id, and of the digest that keeps two names apart
+_GOOD_WORDS = GOOD_NAMES | {"pass", "background", "nodefect", "nodefects", "defectfree", "nondefective", "noanomaly"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +73,34 @@ class Reader(Protocol):
 
 
 def safe_id(name: str) -> str:
-    """A relative path without suffix as an id: folders joined by a dash, foreign characters as an underscore."""
-    return _UNSAFE.sub("_", name.replace("/", "-")).lstrip(".-")[:120] or "_"
+    """A relative path without suffix as an id: folders joined by a dash, foreign characters as an underscore.
+
+    What would be lost of letters beyond ASCII and of long names, a digest stands for.
+    """
+    safe = _UNSAFE.sub("_", name.replace("/", "-")).lstrip(".-") or "_"
+    if name.isascii() and len(safe) <= _LONGEST:
+        return safe
+    digest = hashlib.sha256(printable(name).encode()).hexdigest()[:_DIGEST]
+    return f"{safe[: _LONGEST - _DIGEST - 1]}-{digest}"
+
+
+def is_good(name: str) -> bool:
+    """Whether a class, kind or label of this name means that nothing is wrong."""
+    return re.sub("[^a-z]", "", name.lower()) in _GOOD_WORDS
+
+
+def printable(text: str) -> str:
+    """The same, with bytes of a file's name that are no UTF-8 spelt out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def unusable(name: str, source: str, reason: str) -> Record:
+    """What a source tells of and cannot be taken: a problem of this one record, told with all others when it is read."""
+
+    def refuse() -> bytes:
+        raise InputError(reason)
+
+    return Record(id=safe_id(name), source=source, part=name, defective=None, picture=refuse)
 
 
 @dataclass(slots=True)

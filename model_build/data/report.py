@@ -16,7 +16,7 @@ from model_build.data.drawing import is_drawn
 from model_build.data.duplicates import clusters, indistinct
 from model_build.data.prepared import Entry, PreparedSet
 from model_build.data.records import Mask, Picture
-from model_build.data.splits import Splits
+from model_build.data.splits import Splits, thin_classes
 
 REPORT_FILE = "data-report.json"
 _CELL = 220  # pixels of a contact sheet's cell, longer side
@@ -40,6 +40,7 @@ def summary(data: PreparedSet, splits: Splits | None = None) -> dict[str, Any]:
         "defect_area_share": {name: _quantiles(entries, name) for name in data.index.classes},
         "duplicates": [list(group) for group in clusters(entries)],
         "indistinct": indistinct(entries),
+        "thin_classes": {} if splits is None else thin_classes(splits, entries),
         "suspects": [{"id": left.id, "reason": left.reason} for left in data.index.left_out] + _odd(entries),
         "splits": {} if splits is None else _by_split(data, splits),
         "left_out_of_training": list(splits.left_out) if splits is not None else [],

@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,7 +20,9 @@ from model_build.data.pixels import NEAR_BITS, read_bounded
 from model_build.data.prepared import Entry, PreparedSet
 
 SPLITS_FILE = "splits.json"
-TRAIN, TEST = "train", "test"
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+_LEAST = {TRAIN: 2, TEST: 1}  # good and defective pictures each: folds need two of both
+_POOLED = ""  # the stratum of all classes that are too rare for one of their own
 _MAX_BYTES = 256 * 1024 * 1024
 Pairs = Sequence[tuple[str, str]]  # duplicates
 
@@ -28,7 +30,7 @@ Pairs = Sequence[tuple[str, str]]  # duplicates
 class Splits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Ids by split, and the training ids once more as folds. `checksum` is the SHA-256 of all else; `data` of the index.
 
-    `left_out`: training pictures that were dropped because a duplicate or their part is in another split.
+    `left_out`: pictures that were dropped because a duplicate or their part is in another split; never one of the test split.
     """
 
     schema: Literal["linewatch.Splits/1"] = "linewatch.Splits/1"
@@ -53,9 +55,10 @@ class Splits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a person asks for. `method` auto: as the source suggests, unless it keeps all defects from training, else random.
+    """What a person asks for. `method` auto: as the source suggests, unless nothing can be learnt or judged by that, else random.
 
-    `crossing`: a suggested split that parts duplicates is refused, or loses training pictures.
+    `folds`: fewer where there are not so many good or defective parts to train on. `crossing`: a suggested split that parts duplicates
+    is refused, or loses training pictures.
     """
 
     seed: int = 0
@@ -67,34 +70,27 @@ class Wish:
 
 
 def split(data: PreparedSet, wish: Wish) -> Splits:
-    """Split a prepared set. Raises InputError when a class is too rare, or when the suggestion parts what belongs together."""
+    """Split a prepared set. Raises InputError when there is too little to split, or when the suggestion parts what belongs together."""
     entries = data.index.entries
-    suggested = all(entry.split is not None for entry in entries)
-    if wish.method == "suggested" and not suggested:
+    if wish.method == "suggested" and any(entry.split is None for entry in entries):
         raise InputError(f"{data.folder}: the source suggests no split for {_unsplit(entries)}")
-    taken: dict[str, list[str]] = {}
     pairs = near_pairs(entries, wish.near_bits)
-    if wish.method == "random" or not suggested or (wish.method == "auto" and keeps_defects(entries)):
-        method: Literal["suggested", "random"] = "random"
-        groups = whole_groups(entries, pairs)
-        taken[TEST], taken[TRAIN] = _two(groups, data.entries, wish)
-    else:
-        method = "suggested"
-        for entry in entries:
-            taken.setdefault(str(entry.split), []).append(entry.id)
+    method: Literal["suggested", "random"] = "suggested" if wish.method != "random" else "random"
+    if wish.method == "auto" and (passed_over(entries) or entries[0].split is None):
+        method = "random"
+    taken = _random(data, wish, pairs) if method == "random" else _suggested(entries)
     left = _crossing(entries, taken, wish, pairs)
-    training = [data.entries[name] for name in taken.get(TRAIN, []) if name not in left]
-    if not training or not taken.get(TEST):
-        raise InputError(f"{data.folder}: the split leaves no picture to train on, or none to test on")
-    folds = dealt(whole_groups(training, pairs), data.entries, wish.folds, wish.seed)
-    splits = {name: tuple(sorted(ids)) for name, ids in taken.items() if name != TRAIN}
-    splits[TRAIN] = tuple(sorted(entry.id for entry in training))
+    kept = {name: tuple(sorted(set(ids) - left)) for name, ids in taken.items()}
+    if not kept.get(TRAIN) or not kept.get(TEST):
+        raise InputError(f"{data.folder}: the split leaves no picture to train on, or none to test on; --split random")
+    groups = whole_groups([data.entries[name] for name in kept[TRAIN]], pairs)
+    folds = dealt(groups, data.entries, _folds(groups, data.entries, wish), wish.seed)
     found = Splits(
         data=data.digest,
         method=method,
         seed=wish.seed,
         near_bits=wish.near_bits,
-        splits=splits,
+        splits=kept,
         folds=tuple(tuple(sorted(fold)) for fold in folds),
         left_out=tuple(sorted(left)),
     ).sealed()
@@ -102,13 +98,31 @@ def split(data: PreparedSet, wish: Wish) -> Splits:
     return found
 
 
-def keeps_defects(entries: Sequence[Entry]) -> bool:
-    """Whether the source suggests a split that trains on good pictures alone, though it has defective ones (MVTec AD and its followers).
+def passed_over(entries: Sequence[Entry]) -> str | None:
+    """Why the source's own split is not taken by itself, or None.
 
-    No threshold can be chosen then, nor can a net learn what is at hand.
+    MVTec AD and its followers train on good pictures alone: no threshold can be chosen then, nor can a net learn what is at hand.
     """
-    defective = [entry for entry in entries if entry.defective]
-    return bool(defective) and all(entry.split not in (TRAIN, None) for entry in defective)
+    without = sum(entry.split is None for entry in entries)
+    if without:
+        return f"the source's own leaves out {without} picture(s)" if without < len(entries) else None
+    sides, kinds = _suggested(entries), Counter(entry.defective for entry in entries)
+    defective = {entry.id for entry in entries if entry.defective}
+    for side, least in _LEAST.items():
+        names = sides.get(side, [])
+        for kind, word in ((False, "good"), (True, "defective")):
+            number = sum((name in defective) is kind for name in names)
+            if number < min(least, kinds[kind]):
+                return f"the source's own has {number} {word} picture(s) in its {side} split"
+    return None
+
+
+def thin_classes(splits: Splits, entries: Sequence[Entry]) -> dict[str, int]:
+    """Classes of which the test split or a fold has no example, with the number of their pictures."""
+    sides = [set(splits.splits[TEST]), *(set(fold) for fold in splits.folds)]
+    classes = Counter(name for entry in entries for name in entry.areas)
+    seen = [{name for entry in entries if entry.id in side for name in entry.areas} for side in sides]
+    return {name: number for name, number in sorted(classes.items()) if not all(name in side for side in seen)}
 
 
 def refuse_leaks(splits: Splits, entries: Sequence[Entry]) -> None:
@@ -152,16 +166,16 @@ def strata(entry: Entry) -> tuple[str, ...]:
 def dealt(groups: Sequence[tuple[str, ...]], entries: dict[str, Entry], folds: int, seed: int) -> list[list[str]]:
     """Deal whole groups into folds so that each stratum is spread as evenly as it can be; largest defect groups first.
 
-    Greedy after scikit-learn's StratifiedGroupKFold. Raises InputError for a stratum in fewer groups than folds.
+    Greedy after scikit-learn's StratifiedGroupKFold. Classes in fewer groups than folds are spread as one. Raises InputError for one fold.
     """
     if folds < 2:
         raise InputError(f"{folds} folds: at least 2 are needed")
-    names = sorted({name for group in groups for member in group for name in strata(entries[member])})
-    counts = np.array([[_count(group, entries)[name] for name in names] for group in groups], np.float64)
-    for column, name in enumerate(names):
-        if np.count_nonzero(counts[:, column]) < folds:
-            number, spread = int(counts[:, column].sum()), np.count_nonzero(counts[:, column])
-            raise InputError(f"class {name!r} has {number} example(s) in {spread} group(s): too few for {folds} folds")
+    counted = [_count(group, entries) for group in groups]
+    spread = Counter(name for count in counted for name in count)
+    rare = {name for name, number in spread.items() if number < folds and name != "good"}
+    counted = [_pooled(count, rare) for count in counted]
+    names = sorted({name for count in counted for name in count})
+    counts = np.array([[count[name] for name in names] for count in counted], np.float64)
     shares = counts / counts.sum(axis=0)
     order = np.random.default_rng(seed).permutation(len(groups))
     order = order[np.argsort(-shares[order].std(axis=1), kind="stable")]
@@ -176,6 +190,37 @@ def dealt(groups: Sequence[tuple[str, ...]], entries: dict[str, Entry], folds: i
     return dealt_groups
 
 
+def _pooled(count: Counter[str], rare: set[str]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for name, number in count.items():
+        found[_POOLED if name in rare else name] += number
+    return found
+
+
+def _folds(groups: Sequence[tuple[str, ...]], entries: dict[str, Entry], wish: Wish) -> int:
+    """As many as are asked for, or as there are good and defective groups. Raises InputError for fewer than two."""
+    for kind, word in ((False, "good"), (True, "defective")):
+        number = sum(any(entries[name].defective is kind for name in group) for group in groups)
+        if number == 1:
+            raise InputError(
+                f"1 {word} part is left to train on, at least 2 are needed for the folds: take more pictures of other parts, "
+                "or --split random where the source's own split was asked for"
+            )
+        if number:  # a set of one kind alone can be trained on
+            wish = replace(wish, folds=min(wish.folds, number))
+    return wish.folds
+
+
+def _suggested(entries: Sequence[Entry]) -> dict[str, list[str]]:
+    """The source's splits. Where it has no test split, what it validates by is ours to test by: folds validate here."""
+    taken: dict[str, list[str]] = {}
+    for entry in entries:
+        taken.setdefault(str(entry.split), []).append(entry.id)
+    if TEST not in taken and TRAIN in taken and VALIDATION in taken:
+        taken[TEST] = taken.pop(VALIDATION)
+    return taken
+
+
 def _with(load: NDArray[np.float64], fold: int, share: NDArray[np.float64]) -> NDArray[np.float64]:
     changed = load.copy()
     changed[fold] += share
@@ -186,27 +231,40 @@ def _count(group: tuple[str, ...], entries: dict[str, Entry]) -> Counter[str]:
     return Counter(name for member in group for name in strata(entries[member]))
 
 
-def _two(groups: list[tuple[str, ...]], entries: dict[str, Entry], wish: Wish) -> tuple[list[str], list[str]]:
-    """Test and training ids: of ten deals, as many as the asked share."""
+def _random(data: PreparedSet, wish: Wish, pairs: Pairs) -> dict[str, list[str]]:
+    """Test and training ids: of ten deals, as many as the asked share. Raises InputError when one of them lacks a kind that the set has."""
     if not 0.05 <= wish.test_share <= 0.95:
         raise InputError(f"test share {wish.test_share} is not between 0.05 and 0.95")
+    groups = whole_groups(data.index.entries, pairs)
     rest = max(2, round(1 / min(wish.test_share, 1 - wish.test_share)))
-    deals = dealt(groups, entries, rest, wish.seed)
+    deals = dealt(groups, data.entries, rest, wish.seed)
     number = max(1, min(rest - 1, round(wish.test_share * rest)))
-    test = [name for deal in deals[:number] for name in deal]
-    return test, [name for deal in deals[number:] for name in deal]
+    sides = {
+        TEST: [name for deal in deals[:number] for name in deal],
+        TRAIN: [name for deal in deals[number:] for name in deal],
+    }
+    for kind, word in ((False, "good"), (True, "defective")):
+        there = sum(any(data.entries[name].defective is kind for name in group) for group in groups)
+        lacks = [side for side in sides if not any(data.entries[name].defective is kind for name in sides[side])]
+        if there and lacks:
+            raise InputError(
+                f"{data.folder}: {there} {word} part(s), and none of them to {lacks[0]}: at least 3 are needed, 1 to test and 2 "
+                f"to train, and a test share that fits (here {wish.test_share})"
+            )
+    return sides
 
 
 def _crossing(entries: Sequence[Entry], taken: dict[str, list[str]], wish: Wish, pairs: Pairs) -> set[str]:
-    leaks = _leaks(entries, {name: side for side, names in taken.items() for name in names}, pairs)
-    if leaks and wish.crossing == "refuse":
-        raise InputError(f"the suggested split parts what belongs together, {len(leaks)} time(s): {leaks[0][1]}")
+    """What to leave out so that nothing crosses: training pictures, and of other pairs the one that is not tested."""
     side = {name: split_name for split_name, names in taken.items() for name in names}
-    left = {name for pair, _ in leaks for name in pair if side[name] == TRAIN}
-    rest = [(pair, line) for pair, line in leaks if not left & set(pair)]
-    if rest:
-        raise InputError(f"two splits without training share what belongs together: {rest[0][1]}")
-    return left
+    leaks = _leaks(entries, side, pairs)
+    if leaks and wish.crossing == "refuse":
+        raise InputError(
+            f"the suggested split parts what belongs together, {len(leaks)} time(s): {leaks[0][1]}; "
+            "--crossing leave-out drops such pictures from training, --split random splits anew"
+        )
+    order = (TRAIN, *sorted(set(taken) - {TRAIN, TEST}), TEST)
+    return {min(pair, key=lambda name: order.index(side[name])) for pair, _ in leaks}
 
 
 def _leaks(entries: Sequence[Entry], side: dict[str, str], pairs: Pairs) -> list[tuple[tuple[str, str], str]]:

@@ -1,6 +1,7 @@
 """From run, artefact and evaluation to a complete package: manifest, weights, golden set."""
 
 import tomllib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ _MEANINGS = {SCORE: ("scores", "NC"), MASK: ("mask", "NCHW")}
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a person says about the package. `role` None: by the model's outputs. `minimum_area`: fewest cells that make a defect."""
+    """What a person says about the package. `role` None: see `role_of`. `minimum_area`: fewest cells that make a defect."""
 
     name: str
     version: str
@@ -72,7 +73,7 @@ def assemble(inputs: Inputs, wish: Wish, folder: Path) -> Assembled:
 
 
 def _fields(inputs: Inputs, wish: Wish, outputs: dict[str, NDArray[Any]]) -> dict[str, Any]:
-    role = wish.role or _role(outputs)
+    role = wish.role or role_of(outputs, judged_by_pixel=inputs.evaluated.pixel is not None)
     preparation = inputs.run.preparation
     if inputs.data.index.ignore is not None:
         preparation = msgspec.structs.replace(preparation, ignore=IGNORE_FILE)
@@ -95,11 +96,15 @@ def _fields(inputs: Inputs, wish: Wish, outputs: dict[str, NDArray[Any]]) -> dic
     }
 
 
-def _role(outputs: dict[str, NDArray[Any]]) -> Role:
+def role_of(outputs: Collection[str], *, judged_by_pixel: bool) -> Role:
+    """What a model with these outputs is good for: one whose masks were never judged, for nobody drew a defect, classifies only.
+
+    Raises PackageError for other outputs.
+    """
     roles: dict[frozenset[str], Role] = {
         frozenset({SCORE}): "classifier",
         frozenset({MASK}): "segmenter",
-        frozenset({SCORE, MASK}): "inspector",
+        frozenset({SCORE, MASK}): "inspector" if judged_by_pixel else "classifier",
     }
     if frozenset(outputs) not in roles:
         raise PackageError(f"the model's outputs are {sorted(outputs)}, expected {SCORE!r} or {MASK!r} or both")
@@ -116,7 +121,10 @@ def _thresholds(inputs: Inputs, wish: Wish, role: Role) -> dict[str, Any]:
     if role == "classifier":
         return {"score": {"fail": point.fail, "review": point.review}}
     if pixel is None:
-        raise InputError("the evaluation has no pixel figures: predict with masks and evaluate again")
+        raise InputError(
+            f"the evaluation has no pixel figures, which role {role} needs: its predictions have no masks, or the defects of the training "
+            "or the test split have none; --role classifier takes the score alone"
+        )
     mask = {"pixel": pixel.cut, "minimum_area": wish.minimum_area}
     return (
         {"mask": mask} if role == "segmenter" else {"score": {"fail": point.fail, "review": point.review}, "mask": mask}

@@ -102,7 +102,9 @@ def _add_package(commands: Commands) -> None:
         "--golden", choices=["validation", "generated"], required=True, help="whose pictures every device will get"
     )
     package.add_argument(
-        "--role", choices=["classifier", "segmenter", "inspector"], help="default: by the model's outputs"
+        "--role",
+        choices=["classifier", "segmenter", "inspector"],
+        help="default: by the model's outputs; classifier where no masks were judged",
     )
     package.add_argument("--minimum-area", type=int, default=1, help="fewest mask cells that make a defect (default 1)")
     package.add_argument("--licence", default="not stated", help="of the weights and the golden pictures")

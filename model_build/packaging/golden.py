@@ -55,19 +55,27 @@ class _Judged:
 
 
 def from_data(data: PreparedSet, names: Iterable[str], preparation: Preparation) -> Iterator[Candidate]:
-    """Pictures of both kinds, in an order that depends on their ids alone; weakly labelled ones left out. Raises InputError."""
+    """Pictures of both kinds, in an order that depends on their ids alone. Raises InputError.
+
+    Weakly labelled ones are taken only where nobody drew a defect at all, and only whole: of a tile nobody knows whether it shows one.
+    """
+    names = list(names)
+    drawn_too = preparation.tiles is not None or any(data.entry(name).mask for name in names)
     ordered = sorted(names, key=lambda name: (zlib.crc32(name.encode()), name))
     for kind in (False, True):
-        fitting = (name for name in ordered if data.entry(name).defective is kind and not data.entry(name).weak)
+        fitting = (
+            name for name in ordered if data.entry(name).defective is kind and not (drawn_too and data.entry(name).weak)
+        )
         for name in islice(fitting, LOOKED_AT):
             example = data.example(name)
             pixel_format = "Mono8" if example.picture.ndim == 2 else "BGR8"
             for number, tile in enumerate(prepare_all(example.picture, pixel_format, preparation)):
                 box = tile.transform.region
                 there = example.mask[:, box.y : box.y + box.height, box.x : box.x + box.width].any()
-                yield Candidate(
-                    name if preparation.tiles is None else f"{name} tile {number}", tile.tensor, bool(there)
-                )
+                if preparation.tiles is None:
+                    yield Candidate(name, tile.tensor, kind)
+                else:
+                    yield Candidate(f"{name} tile {number}", tile.tensor, bool(there))
 
 
 def drawn(preparation: Preparation, seed: int) -> Iterator[Candidate]:

@@ -46,7 +46,7 @@ class Cache:
         if not more:
             _remove(place)
         self._make_folder()
-        command = [part.format(out=place) for part in step.command]
+        command = [part.replace("{out}", str(place)) for part in step.command]
         ended = subprocess.run([*command, *more], cwd=self._root, check=False, stdout=subprocess.PIPE, text=True)
         # A refusal by the gate ends with 1 too, but leaves its report.
         if not (place / step.done).exists():

@@ -14,7 +14,7 @@ from msgspec import convert
 from model_build.compiling.artefact import read_artefact
 from model_build.data.pixels import read_bounded
 from model_build.data.prepared import PreparedSet
-from model_build.data.splits import SPLITS_FILE, TEST, TRAIN, read_splits
+from model_build.data.splits import SPLITS_FILE, TEST, TRAIN, passed_over, read_splits, thin_classes
 from model_build.quality.figures import Judged, Net, net_of, read_judged
 from model_build.quality.latency import LATENCY_FILE, Comparison
 from model_build.quality.steps import Chain
@@ -53,10 +53,13 @@ class Study:
     def of(self, source: Path) -> Iterator[dict[str, Any]]:
         """The set's entry in quality.json, again each time that it holds more: ours, then the pair, then ours from a few defects.
 
-        Raises InputError with one line when a step of our own net fails.
+        A step that fails costs what it would have told, with a note. Raises InputError with one line when nothing can be judged, or when
+        our own net was trained with no seed.
         """
         data = self._chain.data(source)
-        ours = [self._one(data, OURS, seed) for seed in self._wanted.seeds]
+        self._refuse_unjudged(data)
+        self._notes += _notes_of_set(data)
+        ours = self._ours(data)
         found: dict[str, Any] = {
             "written_at": utc_now(),
             "data": _about(data, ours[0].run.preparation),
@@ -79,8 +82,8 @@ class Study:
             }
             yield found
         for number in self._wanted.few:
-            found["few_defects"] |= {str(number): self._few(data, number)}
-            yield found | {"written_at": utc_now()}
+            found["few_defects"] |= self._few(data, number)
+            yield found | {"written_at": utc_now(), "notes": self._notes}
 
     def pair_beside(self, source: Path, known: dict[str, Any]) -> dict[str, Any]:
         """`known`, the set's entry with ours in it, and the wanted nets of the pair trained now beside what it knows of the other.
@@ -99,26 +102,53 @@ class Study:
             "notes": [note for note in known["notes"] if not _of_pair(note, self._wanted.pair)] + self._notes,
         }
 
+    def _refuse_unjudged(self, data: Path) -> None:
+        """Before the training, not after it."""
+        found = _of_set(data)
+        for side in (TRAIN, TEST):
+            if found[f"{side}_defective"] in (0, found[side]):
+                raise InputError(
+                    f"{found[f'{side}_defective']} of {found[side]} pictures of the {side} split are defective: nothing can be judged "
+                    "without good and defective ones in both splits; add some (drawn ones are no measure of quality)"
+                )
+
+    def _ours(self, data: Path) -> list[_One]:
+        """Our net with each seed that it can be trained with; a note for the others. Raises InputError when there is none."""
+        found = []
+        for seed in self._wanted.seeds:
+            try:
+                found.append(self._one(data, OURS, seed))
+            except InputError as error:
+                self._notes.append(f"seed {seed} is missing: {error}")
+        if not found:
+            raise InputError("; ".join(self._notes))
+        return found
+
     def _one(self, data: Path, net: str, seed: int) -> _One:
         name = f"{net}-{seed}"
         run = self._chain.run(data, net, seed)
         judged = read_judged(self._chain.judged(data, run, self._chain.said(data, run, name), name))
         try:
             folder = self._chain.artefact(data, run, name)
+            model = folder / read_artefact(folder).model
+            said = self._chain.said(data, run, f"{name}-int8", model)
+            fast = read_judged(self._chain.judged(data, run, said, f"{name}-int8"))
         except InputError as error:
             self._notes.append(f"{name} has no INT8 form: {error}")
             return _One(read_run(run), judged, None, None)
-        model = folder / read_artefact(folder).model
-        said = self._chain.said(data, run, f"{name}-int8", model)
-        return _One(read_run(run), judged, read_judged(self._chain.judged(data, run, said, f"{name}-int8")), model)
+        return _One(read_run(run), judged, fast, model)
 
-    def _few(self, data: Path, number: int) -> Net:
-        """Our net learnt from so few of the defects, float form alone, the first seed."""
+    def _few(self, data: Path, number: int) -> dict[str, Net]:
+        """Our net learnt from so few of the defects, float form alone, the first seed; nothing and a note where it fails."""
         seed = self._wanted.seeds[0]
         name = f"{OURS}-{seed}-{number}"
-        run = self._chain.run(data, OURS, seed, number)
-        judged = read_judged(self._chain.judged(data, run, self._chain.said(data, run, name), name))
-        return net_of([read_run(run)], [judged], [], None)
+        try:
+            run = self._chain.run(data, OURS, seed, number)
+            judged = read_judged(self._chain.judged(data, run, self._chain.said(data, run, name), name))
+        except InputError as error:
+            self._notes.append(f"ours from {number} defective picture(s) is missing: {error}")
+            return {}
+        return {str(number): net_of([read_run(run)], [judged], [], None)}
 
     def _pair(self, data: Path) -> dict[str, _One]:
         """Each net of the pair that can be trained here; a note for the other."""
@@ -134,7 +164,11 @@ class Study:
         if ours[0].model is None:
             return None
         models = {name: one.model for name, one in pair.items() if one.model is not None}
-        path = self._chain.latency(ours[0].model, models) / LATENCY_FILE
+        try:
+            path = self._chain.latency(ours[0].model, models) / LATENCY_FILE
+        except InputError as error:
+            self._notes.append(f"nothing was timed: {error}")
+            return None
         return msgspec.json.decode(read_bounded(path), type=Comparison)
 
 
@@ -158,6 +192,26 @@ def _pair_of(nets: dict[str, Net]) -> dict[str, Any]:
 def _of_pair(note: str, nets: tuple[str, ...]) -> bool:
     """Whether the note says what became of one of these nets when it was trained last."""
     return note == _NO_PAIR or note.startswith(nets)
+
+
+def _notes_of_set(data: Path) -> list[str]:
+    """What the figures do not rest on, without naming a file."""
+    opened = PreparedSet.open(data)
+    splits, entries = read_splits(data / SPLITS_FILE, opened), opened.index.entries
+    why, bad, crossing = passed_over(entries), len(opened.index.left_out), len(splits.left_out)
+    notes = [
+        (splits.method == "random" and why, f"split at random: {why}"),
+        (bad, f"{bad} picture(s) or masks could not be taken (`prepare` says why)"),
+        (
+            crossing,
+            f"{crossing} picture(s) were left out of training, as a duplicate or their part is in another split",
+        ),
+        *(
+            (True, f"class {name} has {number} picture(s), none in the test split or in some fold")
+            for name, number in thin_classes(splits, entries).items()
+        ),
+    ]
+    return [note for holds, note in notes if holds]
 
 
 def _about(data: Path, preparation: Preparation) -> dict[str, Any]:

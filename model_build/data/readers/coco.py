@@ -1,9 +1,12 @@
 """COCO annotations: one JSON file for many pictures, an area for each defect."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 import numpy as np
@@ -12,10 +15,10 @@ from linewatch_common.errors import InputError
 from model_build.data.pixels import read_bounded
 from model_build.data.readers.listing import inside, reads
 from model_build.data.readers.outlines import area_mask
-from model_build.data.records import Masks, Options, Record, safe_id
+from model_build.data.records import Masks, Options, Record, is_good, safe_id, unusable
 
-_FILES = ("annotations.json", "_annotations.coco.json", "annotations/*.json", "*/_annotations.coco.json")
-_SPLITS = {"train": "train", "valid": "validation", "val": "validation", "test": "test"}
+_FILES = ("annotations.json", "_annotations.coco.json", "result.json", "annotations/*.json", "*/_annotations.coco.json")
+_SPLITS = {"train": "train", "valid": "validation", "val": "validation", "validation": "validation", "test": "test"}
 _MAX_BYTES = 1024 * 1024 * 1024
 
 
@@ -24,6 +27,8 @@ class Image(msgspec.Struct):
 
     id: int | str
     file_name: str
+    width: int | None = None
+    height: int | None = None
 
 
 class Category(msgspec.Struct):
@@ -50,11 +55,12 @@ class Document(msgspec.Struct):
 
 
 class Coco:
-    """COCO files beside their pictures; a picture without annotation is good."""
+    """COCO files beside their pictures; a picture without annotation, or with those of a good category alone, is good."""
 
     name = "coco"
     layout = (
-        "annotations.json, annotations/*.json or SPLIT/_annotations.coco.json; pictures beside it, in images/ or SPLIT/"
+        "annotations.json, result.json, annotations/*.json or SPLIT/_annotations.coco.json; "
+        "pictures beside it, in images/, SPLIT/ or images/SPLIT/"
     )
 
     def fits(self, folder: Path) -> bool:
@@ -73,38 +79,68 @@ def _documents(folder: Path) -> list[Path]:
 
 def _of_document(path: Path, folder: Path, options: Options) -> Iterator[Record]:
     try:
-        document = msgspec.json.decode(read_bounded(path, _MAX_BYTES), type=Document)
+        document = msgspec.json.decode(read_bounded(path, _MAX_BYTES).removeprefix(b"\xef\xbb\xbf"), type=Document)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: {error}") from error
     names = {category.id: category.name for category in document.categories}
     marks: dict[int | str, list[Annotation]] = defaultdict(list)
     for annotation in document.annotations:
-        if annotation.category_id not in names:
-            raise InputError(
-                f"{path}: category {annotation.category_id} of picture {annotation.image_id} is not declared"
-            )
         marks[annotation.image_id].append(annotation)
-    split = _split(path)
+    split, places = _split(path.relative_to(folder)), _places(path, folder)
     for image in document.images:
-        picture = _picture(path, folder, image.file_name)
-        name = "/".join([*([split] if split else []), str(Path(image.file_name).with_suffix(""))])
-        found = marks.get(image.id, [])
-        yield Record(
-            id=safe_id(name),
-            source=str(picture),
-            part=options.part_of(name, name),
-            defective=bool(found),
-            picture=reads(picture),
-            masks=_masks(found, names, f"{path}: picture {image.file_name}"),
-            split=split,
+        yield _record(image, marks.pop(image.id, []), names, _Source(path, split, places), options)
+    if marks:
+        strangers = (
+            f"{path}: {len(marks)} picture(s) are annotated that are not in its images, e.g. {next(iter(marks))}"
         )
+        yield unusable(f"{path.stem}/not-in-images", str(path), strangers)
 
 
-def _masks(marks: list[Annotation], names: dict[int | str, str], source: str) -> Callable[[int, int], Masks] | None:
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A document, the split that its name tells, and where its pictures may lie."""
+
+    path: Path
+    split: str | None
+    places: tuple[Path, ...]
+
+
+def _record(
+    image: Image, marks: list[Annotation], names: dict[int | str, str], source: _Source, options: Options
+) -> Record:
+    where = f"{source.path}: picture {image.file_name!r}"
+    picture = _picture(source.places, image.file_name)
+    name = "/".join([*([source.split] if source.split else []), re.sub(r"\.\w+$", "", _plain(image.file_name))])
+    if picture is None:
+        return unusable(name, str(source.path), f"{where} is neither beside it nor in images/")
+    unknown = next((mark for mark in marks if mark.category_id not in names), None)
+    if unknown is not None:
+        return unusable(name, str(picture), f"{where}: category {unknown.category_id} is not declared")
+    found = [mark for mark in marks if not is_good(names[mark.category_id])]
+    return Record(
+        id=safe_id(name),
+        source=str(picture),
+        # Roboflow writes several changed copies of a picture: NAME.rf.DIGEST.
+        part=options.part_of(name, name.split(".rf.")[0]),
+        defective=bool(found),
+        picture=reads(picture),
+        masks=_masks(found, names, image, where),
+        split=source.split,
+    )
+
+
+def _masks(
+    marks: list[Annotation], names: dict[int | str, str], image: Image, source: str
+) -> Callable[[int, int], Masks] | None:
     if not marks or not all(mark.segmentation for mark in marks):
         return None
 
     def draw(height: int, width: int) -> Masks:
+        annotated = image.width or width, image.height or height
+        if annotated != (width, height):
+            raise InputError(
+                f"{source} is {width}x{height}, its annotations are for {annotated[0]}x{annotated[1]}: export both in one size"
+            )
         masks: Masks = {}
         for mark in marks:
             area, name = area_mask(mark.segmentation, height, width, source), names[mark.category_id]
@@ -116,14 +152,28 @@ def _masks(marks: list[Annotation], names: dict[int | str, str], source: str) ->
     return draw
 
 
-def _picture(path: Path, folder: Path, name: str) -> Path:
-    for place in (path.parent, folder / "images", folder, folder / (_split(path) or "images")):
-        candidate = inside(place, name)
-        if candidate.is_file():
-            return candidate
-    raise InputError(f"{path}: picture {name!r} is neither beside it nor in images/")
+def _plain(name: str) -> str:
+    """The name with the slashes that this machine knows."""
+    return name.replace("\\", "/")
+
+
+def _picture(places: tuple[Path, ...], name: str) -> Path | None:
+    """The file, under the name as it is written or as an address would have it. Raises InputError when it leaves the places."""
+    names = dict.fromkeys((_plain(name), unquote(_plain(name))))
+    files = (inside(place, each) for place in places for each in names)
+    return next((file for file in files if file.is_file()), None)
+
+
+def _places(path: Path, folder: Path) -> tuple[Path, ...]:
+    """Where pictures may lie: beside the document, in folders named like it (`instances_train2017.json`) or its split, in images/."""
+    subset = path.stem.removeprefix("instances_")
+    named = [folder / "images" / subset, folder / subset]
+    split = _split(path.relative_to(folder))
+    named += [folder / split] if split else []
+    return (path.parent, *named, folder / "images", folder)
 
 
 def _split(path: Path) -> str | None:
-    words = [path.parent.name, *path.stem.replace("-", "_").split("_")]
+    """Of a path in the data set."""
+    words = re.findall("[a-z]+", f"{path.parent.name} {path.stem}".lower())
     return next((_SPLITS[word] for word in words if word in _SPLITS), None)

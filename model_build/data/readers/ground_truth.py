@@ -11,9 +11,8 @@ from linewatch_common.errors import InputError
 
 from model_build.data.pixels import decode_colours, read_bounded
 from model_build.data.readers.listing import reads
-from model_build.data.records import Masks, Options, Record, safe_id
+from model_build.data.records import Masks, Options, Record, is_good, safe_id, unusable
 
-_NORMAL = frozenset({"normal", "good", "ok", "pass", "background"})
 _CLASSIFIED, _SEGMENTED = "groundtruth/image-classification", "groundtruth/semantic-segmentation"
 _MAX_BYTES = 256 * 1024 * 1024
 _Line = dict[str, Any]
@@ -35,7 +34,7 @@ class GroundTruth:
     def records(self, folder: Path, options: Options) -> Iterator[Record]:
         """See Reader."""
         for path in sorted(folder.glob("*.manifest")):
-            lines = read_bounded(path, _MAX_BYTES).decode("utf-8", "replace").splitlines()
+            lines = read_bounded(path, _MAX_BYTES).decode("utf-8-sig", "replace").splitlines()
             for number, text in enumerate(lines, start=1):
                 if text.strip():
                     yield _record(text, f"{path} line {number}", folder, _split(path), options)
@@ -43,16 +42,21 @@ class GroundTruth:
 
 def _record(text: str, where: str, folder: Path, split: str | None, options: Options) -> Record:
     line = _parsed(text, where)
-    picture = _local(str(line.get("source-ref", "")), folder, where)
+    reference = str(line.get("source-ref", ""))
+    defective, mask = _defective(line, where), _mask_field(line)
+    try:
+        picture = _local(reference, folder, where)
+        masks = _masks(line, mask, folder, where) if mask else None
+    except InputError as error:
+        return unusable(Path(where).name, reference, str(error))
     name = picture.relative_to(folder).with_suffix("").as_posix()
-    mask = _mask_field(line)
     return Record(
         id=safe_id(name),
         source=str(picture),
         part=options.part_of(name, name),
-        defective=_defective(line, where),
+        defective=defective,
         picture=reads(picture),
-        masks=_masks(line, mask, folder, where) if mask else None,
+        masks=masks,
         split=split,
     )
 
@@ -64,14 +68,17 @@ def _parsed(text: str, where: str) -> _Line:
         raise InputError(f"{where}: {error}") from error
 
 
-def _defective(line: _Line, where: str) -> bool:
+def _defective(line: _Line, where: str) -> bool | None:
+    """As the line's label says; None, as its mask says, where it has a mask alone."""
     for field, value in line.items():
         metadata = line.get(f"{field}-metadata")
         if not isinstance(metadata, dict) or field.endswith("-ref"):
             continue
         if metadata.get("type") == _CLASSIFIED or "class-name" in metadata:
             name = str(metadata.get("class-name", "anomaly" if value else "normal"))
-            return name.lower() not in _NORMAL
+            return not is_good(name)
+    if _mask_field(line):
+        return None
     raise InputError(f"{where}: no label (a field with FIELD-metadata that has a class-name)")
 
 
@@ -100,7 +107,7 @@ def _masks(line: _Line, field: str, folder: Path, where: str) -> Callable[[int, 
         known = {name: (pixels == rgb).all(axis=2) for name, rgb in classes.items()}
         if known and not np.logical_or.reduce(list(known.values())).all():
             raise InputError(f"{path}: holds a colour that is not in the line's internal-color-map")
-        return {name: mask for name, mask in known.items() if name.lower() not in _NORMAL}
+        return {name: mask for name, mask in known.items() if not is_good(name)}
 
     return read
 
@@ -122,5 +129,5 @@ def _local(reference: str, folder: Path, where: str) -> Path:
 
 
 def _split(path: Path) -> str | None:
-    stem = path.stem.lower()
-    return next((split for split in ("train", "validation", "test") if split in stem), None)
+    words = re.findall("[a-z]+", path.stem.lower())
+    return next((split for split in ("train", "validation", "test") if split in words), None)

@@ -8,8 +8,9 @@ from pathlib import Path
 from linewatch_common.errors import InputError
 
 from model_build.data.pixels import read_bounded
-from model_build.data.readers.listing import folders_in, inside, mask_from, pictures_in, reads
-from model_build.data.records import Options, Record, safe_id
+from model_build.data.readers.listing import folders_in, inside, pictures_in, reads
+from model_build.data.readers.mask_files import mask_from
+from model_build.data.records import Options, Record, safe_id, unusable
 
 _MANIFEST_BYTES = 64 * 1024 * 1024
 
@@ -27,14 +28,15 @@ class KolektorWithManifest:
     def records(self, folder: Path, options: Options) -> Iterator[Record]:
         """See Reader."""
         path = folder / "manifest.csv"
-        rows = csv.DictReader(StringIO(read_bounded(path, _MANIFEST_BYTES).decode("utf-8", "replace")))
+        rows = csv.DictReader(StringIO(read_bounded(path, _MANIFEST_BYTES).decode("utf-8-sig", "replace")))
         missing = {"id", "defective"} - set(rows.fieldnames or ())
         if missing:
             raise InputError(f"{path}: column(s) {', '.join(sorted(missing))} missing")
         pictures = {file.stem: file for file in pictures_in(folder / "images")}
         for line, row in enumerate(rows, start=2):
             if row["id"] not in pictures:
-                raise InputError(f"{path} line {line}: no picture {row['id']!r} in images/")
+                yield unusable(row["id"], str(path), f"{path} line {line}: no picture {row['id']!r} in images/")
+                continue
             yield self._record(row, pictures[row["id"]], inside(folder, f"masks/{row['id']}.png"), options)
 
     def _record(self, row: dict[str, str], picture: Path, mask: Path, options: Options) -> Record:
@@ -78,7 +80,7 @@ class KolektorSDD:
 
 
 class KolektorSDD2:
-    """KolektorSDD2: train/ and test/, a mask for every picture."""
+    """KolektorSDD2: train/ and test/, a mask for every picture. The published archive holds one pair twice, as `NNNNN (copy).png`."""
 
     name = "kolektorsdd2"
     layout = "train/NNNNN.png and test/NNNNN.png, each with NNNNN_GT.png beside it"
@@ -93,7 +95,7 @@ class KolektorSDD2:
             if not (folder / split).is_dir():
                 continue
             for path in pictures_in(folder / split):
-                if path.stem.endswith("_GT"):
+                if path.stem.endswith(("_GT", " (copy)")):
                     continue
                 name = f"{split}/{path.stem}"
                 yield Record(

@@ -6,18 +6,39 @@ from pathlib import Path
 
 from linewatch_common.errors import InputError
 
-from model_build.data.pixels import SUFFIXES, decode_mask, read_bounded
-from model_build.data.records import DEFECT, MAX_PICTURES, Masks
+from model_build.data.pixels import SUFFIXES, read_bounded
+from model_build.data.records import MAX_PICTURES
+
+_READ = SUFFIXES | {".webp", ".jp2", ".pgm", ".ppm"}
+_NOT_READ = frozenset({".gif", ".heic", ".heif", ".avif", ".dng", ".dcm"})
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The pictures that lie directly in `folder`, by name. Raises InputError when it cannot be read."""
+    """The pictures that lie directly in `folder`, by name. Raises InputError when it, or one of them, cannot be read."""
     try:
         with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if entry.is_file())
+            found = [folder / entry.name for entry in entries if entry.is_file()]
     except OSError as error:
         raise InputError(f"{folder}: {error.strerror}") from error
-    found = [folder / name for name in names if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")]
+    return _pictures(folder, found)
+
+
+def pictures_below(folder: Path) -> list[Path]:
+    """The pictures that lie in `folder` and in the folders below it, by path. Raises InputError as `pictures_in`."""
+    found = pictures_in(folder)
+    for below in folders_in(folder):
+        found += pictures_below(below)
+    return sorted(found)
+
+
+def _pictures(folder: Path, files: list[Path]) -> list[Path]:
+    shown = [file for file in files if not file.name.startswith(".")]
+    strange = sorted(file for file in shown if file.suffix.lower() in _NOT_READ)
+    if strange:
+        raise InputError(
+            f"{strange[0]}: {strange[0].suffix} cannot be read; convert it to PNG or JPEG, or take it away"
+        )
+    found = sorted(file for file in shown if file.suffix.lower() in _READ)
     if len(found) > MAX_PICTURES:
         raise InputError(f"{folder}: over {MAX_PICTURES} pictures")
     return found
@@ -31,11 +52,6 @@ def folders_in(folder: Path) -> list[Path]:
 def reads(path: Path) -> Callable[[], bytes]:
     """A reader of the file's bytes, for Record.picture."""
     return lambda: read_bounded(path)
-
-
-def mask_from(path: Path, name: str = DEFECT) -> Callable[[int, int], Masks]:
-    """A reader of one mask file for one class, for Record.masks."""
-    return lambda _height, _width: {name: decode_mask(read_bounded(path), str(path))}
 
 
 def inside(folder: Path, name: str) -> Path:

@@ -20,9 +20,10 @@ def area_mask(segmentation: Any, height: int, width: int, source: str) -> Mask:
         raise InputError(f"{source}: the segmentation cannot be drawn: {error}") from error
 
 
-def _polygons(polygons: list[list[float]], height: int, width: int) -> Mask:
+def _polygons(polygons: list[Any], height: int, width: int) -> Mask:
     canvas = np.zeros((height, width), np.uint8)
-    for polygon in polygons:
+    bare = bool(polygons) and isinstance(polygons[0], int | float)  # one ring, not in a list of rings
+    for polygon in [polygons] if bare else polygons:
         points = np.asarray(polygon, np.float64).reshape(-1, 2)
         if not np.isfinite(points).all() or len(points) < 3:
             raise ValueError(f"a polygon of {len(points)} points")

@@ -1,6 +1,8 @@
 """Preparing: one form, whole or not at all, one clear line for each kind of bad input."""
 
+import os
 import shutil
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 from linewatch_common.errors import InputError, StorageError
 from linewatch_common.manifest import Region
+from numpy.typing import NDArray
 
 from model_build.__main__ import main
 from model_build.data.prepare import Preparer, Settings, listed
@@ -114,6 +117,38 @@ def test_bad_input_is_one_line_and_nothing_is_written(spoil, line, tmp_path: Pat
     data = prepared(raw, tmp_path / "out", Settings("any", bad="leave-out"))
     assert [line in left.reason for left in data.index.left_out] == [True]
     assert len(data.entries) + len(data.index.left_out) == len(list((raw / "normal").iterdir())) + 6
+
+
+def turned(pixels: NDArray[np.uint8], orientation: int) -> bytes:
+    """A JPEG that asks to be shown turned."""
+    jpeg = bytes(cv2.imencode(".jpg", pixels)[1])
+    exif = b"Exif\0\0II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
+
+
+def test_a_mask_drawn_on_a_picture_that_is_shown_turned_is_refused(tmp_path: Path) -> None:
+    raw = reference(tmp_path / "raw", 1, 3)
+    for number, orientation in ((100, 1), (101, 6), (102, 3)):
+        (raw / "anomalous" / f"{number}.png").unlink()
+        (raw / "anomalous" / f"{number}.jpg").write_bytes(turned(picture(number), orientation))
+    with pytest.raises(InputError, match=r"102.jpg: nobody knows which way its mask lies \(its EXIF, orientation 3"):
+        prepared(raw, tmp_path / "out")
+    (raw / "anomalous" / "102.jpg").unlink()
+    (raw / "masks" / "102.png").unlink()
+    # A mask of the stored picture's size can only lie as that does.
+    assert not prepared(raw, tmp_path / "out").entry("anomalous-101").weak
+    save(raw / "masks" / "101.png", np.ascontiguousarray(np.rot90(mask())))
+    with pytest.raises(InputError, match=r"the mask 'defect' is 40x60, the picture 60x40 \(its EXIF"):
+        prepared(raw, tmp_path / "again")
+
+
+def test_names_that_are_no_utf8_are_taken(tmp_path: Path) -> None:
+    raw = reference(tmp_path / "raw")
+    for number, name in enumerate((b"Teil_\xfc.png", b"Teil_\xf6.png")):
+        (raw / "normal" / f"00{number}.png").rename(raw / "normal" / os.fsdecode(name))
+    data = prepared(raw, tmp_path / "out")
+    assert len({entry.part for entry in data.index.entries}) == len({*data.entries}) == 14
+    assert "\\udcfc" in "".join(entry.source for entry in data.index.entries)
 
 
 def test_an_interrupted_run_goes_on_and_ends_the_same(tmp_path: Path) -> None:

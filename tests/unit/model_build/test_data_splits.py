@@ -13,7 +13,7 @@ from model_build.data.prepare import Preparer, Settings, listed
 from model_build.data.prepared import Entry, Index, PreparedSet
 from model_build.data.readers import reader_for
 from model_build.data.records import Options
-from model_build.data.splits import Wish, read_splits, refuse_leaks, split, write_splits
+from model_build.data.splits import Wish, passed_over, read_splits, refuse_leaks, split, thin_classes, write_splits
 
 KOLEKTOR = Path(__file__).parents[4] / "shared" / "data" / "kolektorsdd"
 RNG = np.random.default_rng(0)
@@ -125,12 +125,74 @@ def test_a_suggested_split_that_leaks_is_refused_or_loses_training_pictures() ->
     assert "p001" not in found.splits["train"]
 
 
-def test_a_class_with_three_examples_is_refused() -> None:
+def test_what_crosses_between_validation_and_test_is_left_out_of_validation() -> None:
+    entries = [entry(number, split=("train", "validation", "test")[number // 40]) for number in range(120)]
+    entries[50] = msgspec.structs.replace(entries[50], pixels=entries[90].pixels)
+    found = split(prepared(entries), Wish(folds=2, crossing="leave-out"))
+    assert found.left_out == ("p050",)
+    assert "p050" not in found.splits["validation"]
+    assert "p090" in found.splits["test"]
+
+
+def test_classes_too_rare_for_the_folds_are_spread_as_one_and_named() -> None:
     entries = [entry(number) for number in range(60)]
-    for number in range(3):
-        entries[number] = msgspec.structs.replace(entries[number], defective=True, areas={"rare": 4})
-    with pytest.raises(InputError, match=r"class 'rare' has 3 example\(s\) in 3 group\(s\): too few for 5 folds"):
-        split(prepared(entries), Wish(folds=5, test_share=0.2))
+    for number, name in enumerate(("once", "rare", "rare", "rare")):
+        entries[number] = msgspec.structs.replace(entries[number], defective=True, areas={name: 4})
+    data = prepared(entries)
+    found = split(data, Wish(folds=5, test_share=0.2))
+    assert len(found.folds) == 5
+    assert thin_classes(found, entries) == {"once": 1, "rare": 3}
+    sides = [found.splits["test"], *found.folds]
+    assert min(sum(data.entries[name].defective for name in side) for side in sides) >= 2
+
+
+def test_few_defects_make_few_folds() -> None:
+    entries = [entry(number, defective=number < 4, areas={"dent": 5} if number < 4 else {}) for number in range(12)]
+    found = split(prepared(entries), Wish())
+    train = {name for name in found.splits["train"] if int(name[1:]) < 4}
+    assert len(found.folds) == len(train) in (2, 3)
+    assert all(train & set(fold) for fold in found.folds)
+
+
+FEW = [
+    (1, {}, "none of them to train: at least 3 are needed"),
+    (2, {}, "1 defective part is left to train on, at least 2"),
+    (9, {"test_share": 0.95}, "none of them to train"),
+]
+
+
+@pytest.mark.parametrize(("number", "wish", "line"), FEW)
+def test_too_few_defects_are_refused_before_anything_is_trained(number: int, wish: dict[str, float], line: str) -> None:
+    entries = [entry(n, defective=n < number, areas={"dent": 5} if n < number else {}) for n in range(30)]
+    with pytest.raises(InputError, match=line):
+        split(prepared(entries), Wish(**wish))  # type: ignore[arg-type]  # a table
+
+
+def test_where_the_source_has_no_test_split_its_validation_split_tests() -> None:
+    entries = [entry(number, split="validation" if number >= 80 else "train") for number in range(120)]
+    found = split(prepared(entries), Wish(folds=2))
+    assert (found.method, sorted(found.splits)) == ("suggested", ["test", "train"])
+    assert len(found.splits["test"]) == 40
+
+
+POOR = [
+    ([("train", range(60))], "has 0 good picture(s) in its test split"),
+    (
+        [("train", range(40)), ("test", [n for n in range(40, 60) if n % 4])],
+        "has 0 defective picture(s) in its test split",
+    ),
+    ([("train", range(40)), ("test", range(40, 59))], "leaves out 1 picture(s)"),
+]
+
+
+@pytest.mark.parametrize(("sides", "why"), POOR)
+def test_a_suggested_split_by_which_nothing_can_be_judged_is_passed_over(
+    sides: list[tuple[str, list[int]]], why: str
+) -> None:
+    named = {number: side for side, numbers in sides for number in numbers}
+    entries = [entry(number, split=named.get(number)) for number in range(60) if number in named or number == 59]
+    assert why in str(passed_over(entries))
+    assert split(prepared(entries), Wish(folds=2)).method == "random"
 
 
 def test_a_split_file_is_checked_when_read(tmp_path: Path) -> None:

@@ -100,3 +100,10 @@ def test_evaluation_says_that_its_defects_are_drawn(raw: Path, tmp_path: Path) -
     assert main([*command, "--test", str(tmp_path / "test")]) in (0, 1)
     for name in (PAGE_FILE, CARD_FILE):
         assert "defects of the test split are drawn" in (tmp_path / "out" / name).read_text()
+
+
+def test_twins_of_long_names_stay_apart(tmp_path: Path) -> None:
+    for number in range(4):
+        save(tmp_path / "raw" / "normal" / f"{'x' * 108}{number}_0.png", picture(number))
+    assert main(["prepare", str(tmp_path / "raw"), str(tmp_path / "data"), "--draw-defects", "1", "--folds", "2"]) == 0
+    assert len(PreparedSet.open(tmp_path / "data").entries) == 8

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from linewatch_common.errors import InputError
+from linewatch_common.errors import InputError, PackageError
 from linewatch_common.manifest import (
     OutputTensor,
     Preparation,
@@ -17,11 +17,15 @@ from linewatch_common.manifest import (
 )
 from linewatch_vision.golden import differences, read_golden
 
+from model_build.data.prepared import PreparedSet
+from model_build.packaging.assemble import role_of
+from model_build.packaging.golden import from_data
 from model_build.samples.data import Prepared, Split, batches, prepared, small_mask
 from model_build.samples.generator import Settings, generate
 from model_build.samples.package import MODEL_FILE, Origin, Result, code_digest, write_package
 from model_build.samples.picks import golden_masks, golden_scores
 from model_build.samples.plan import CLASSIFIER, Plan
+from tests.unit.model_build.runs import data_folder
 
 ORIGIN = Origin("0" * 64, {"torch": "2.0"})
 PREPARATION = Preparation(width=32, height=24, resize="squash")
@@ -120,3 +124,17 @@ def test_golden_masks_hold_a_good_part_and_each_kind_rightly_named() -> None:
     found[3] = found[3, ::-1]  # wrongly named
     data = Prepared(truth, truth, np.array([False, True, True, True, True]), "")
     assert golden_masks(data, found, 0.5).tolist() == [0, 2, 4]
+
+
+@pytest.mark.parametrize("weak", [False, True])
+def test_golden_pictures_of_a_set_in_which_nobody_drew_a_defect(weak: bool, tmp_path: Path) -> None:
+    data = PreparedSet.open(data_folder(tmp_path, good=4, defective=4, weak=weak))
+    found = [candidate.defective for candidate in from_data(data, data.entries, PREPARATION)]
+    assert found == [False] * 4 + [True] * 4
+
+
+def test_masks_that_nobody_judged_are_not_offered() -> None:
+    assert role_of({"score", "mask"}, judged_by_pixel=True) == "inspector"
+    assert role_of({"score", "mask"}, judged_by_pixel=False) == "classifier"
+    with pytest.raises(PackageError, match="expected 'score' or 'mask' or both"):
+        role_of({"logits"}, judged_by_pixel=True)

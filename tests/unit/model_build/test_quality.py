@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,9 +14,11 @@ from model_build.quality.cache import Cache, Step, code_of, listing_of
 from model_build.quality.figures import Judged, net_of
 from model_build.quality.latency import Comparison, Times, interval_of, ratio_of
 from model_build.quality.page import page, write
+from model_build.quality.study import Study, Wanted
 from model_build.training.plan import Plan
 from model_build.training.run import Run
 from model_build.training.run import Times as Taken
+from tests.unit.model_build.runs import data_folder, run_folder
 
 _WRITES = (
     "import pathlib, sys; p = pathlib.Path(sys.argv[1]); p.mkdir(); (p / 'done').write_text(' '.join(sys.argv[2:]))"
@@ -182,6 +185,77 @@ def test_the_pair_alone_needs_figures_of_ours_on_the_page(tmp_path: Path, capsys
     raw.mkdir()
     assert main(["--dataset", str(raw), "--docs", str(tmp_path), "--cache", str(tmp_path / "c"), "--pair-alone"]) == 1
     assert capsys.readouterr().err.strip() == f"quality: {tmp_path / 'quality.json'}: says nothing of raw yet"
+
+
+class FailingChain:
+    """Finished steps on a tiny set, but for those whose name begins with a word of `failing`."""
+
+    def __init__(self, folder: Path, failing: tuple[str, ...], defective: int = 10) -> None:
+        self.folder, self._failing = folder, failing
+        self.prepared = data_folder(folder, defective=defective)
+
+    def data(self, source: Path) -> Path:
+        return self.prepared
+
+    def run(self, data: Path, net: str, seed: int, defects: int | None = None) -> Path:
+        name = f"train-{net}-{seed}" + ("" if defects is None else f"-{defects}")
+        place = self._step(name)
+        model = self.folder / "any.onnx"
+        model.write_bytes(b"x")
+        return place if place.exists() else run_folder(place, data, model)
+
+    def artefact(self, data: Path, run: Path, name: str) -> Path:
+        return self._step(f"compile-{name}")
+
+    def said(self, data: Path, run: Path, name: str, artefact: Path | None = None) -> Path:
+        return self._step(f"predict-{name}")
+
+    def judged(self, data: Path, run: Path, test: Path, name: str) -> Path:
+        place = self._step(f"evaluate-{name}")
+        place.mkdir(exist_ok=True)
+        (place / "evaluation.json").write_bytes(msgspec.json.encode(judged(0.9, None, [])))
+        return place
+
+    def latency(self, ours: Path, pair: dict[str, Path]) -> Path:
+        return self._step("latency")
+
+    def _step(self, name: str) -> Path:
+        if name.startswith(self._failing):
+            raise InputError(f"{name} ended with 1")
+        return self.folder / name
+
+
+def studied(chain: FailingChain, *few: int) -> list[dict[str, Any]]:
+    study = Study(chain, Wanted((0, 1), (), few))  # type: ignore[arg-type]  # a chain by its methods
+    return [dict(found) for found in study.of(chain.folder)]
+
+
+def test_a_step_that_fails_costs_what_it_tells_and_no_more(tmp_path: Path) -> None:
+    chain = FailingChain(tmp_path, ("compile", "evaluate-inspector-1", "train-inspector-0-5"))
+    first, last = studied(chain, 5)
+    assert first["ours"].seeds == [0]
+    assert last["few_defects"] == {}
+    assert last["notes"] == [
+        "inspector-0 has no INT8 form: compile-inspector-0 ended with 1",
+        "seed 1 is missing: evaluate-inspector-1 ended with 1",
+        "ours from 5 defective picture(s) is missing: train-inspector-0-5 ended with 1",
+    ]
+    assert "- seed 1 is missing" in page({"set": msgspec.to_builtins(last)})
+    with pytest.raises(InputError, match="seed 0 is missing: predict-inspector-0 ended with 1; seed 1 is missing"):
+        studied(FailingChain(tmp_path / "again", ("predict",)))
+
+
+def test_a_set_that_cannot_be_judged_is_refused_before_the_training(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="0 of 10 pictures of the train split are defective: nothing can be judged"):
+        studied(FailingChain(tmp_path, ("train",), defective=0))
+
+
+def test_braces_in_a_folders_name_are_no_place_to_fill(tmp_path: Path) -> None:
+    kept, _ = cache(tmp_path)
+    made = kept.made(step(_WRITES, "a"))
+    with_braces = Step("one", ("b",), (sys.executable, "-c", _WRITES, "{out}", "{line 1}"), "done")
+    assert (kept.made(with_braces) / "done").read_text() == "{line 1}"
+    assert made.exists()
 
 
 def test_a_missing_set_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
