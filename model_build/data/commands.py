@@ -94,7 +94,7 @@ def _split_options(parser: argparse.ArgumentParser) -> None:
         "--folds",
         type=int,
         default=5,
-        help="folds of the training pictures, fewer where there are not so many defective or good parts (default 5)",
+        help="folds of the training pictures (default 5)",
     )
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same split (default 0)")
     parser.add_argument(
@@ -103,13 +103,20 @@ def _split_options(parser: argparse.ArgumentParser) -> None:
         default="refuse",
         help="when the source's split parts duplicates: refuse, or leave them out of training (default refuse)",
     )
+    parser.add_argument(
+        "--rare",
+        choices=["refuse", "pool"],
+        default="refuse",
+        help="when a class has fewer examples than there are folds: refuse, or spread such classes together, in fewer folds where "
+        "there are not so many good or defective parts (default refuse)",
+    )
 
 
 def _prepare(options: argparse.Namespace) -> None:
     reader = reader_for(options.source, options.layout)
     layout = reader.name if options.draw_defects is None else f"{reader.name}, defects drawn"
     settings = Settings(layout, options.bad, options.region, options.ignore)
-    wish = Wish(options.seed, options.folds, options.test_share, options.split, options.crossing)
+    wish = Wish(options.seed, options.folds, options.test_share, options.split, options.crossing, options.rare)
     if options.out.exists():
         data = PreparedSet.open(options.out)
         print(f"{options.out}: prepared already, {len(data.entries)} pictures")

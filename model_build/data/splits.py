@@ -57,8 +57,8 @@ class Splits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Wish:
     """What a person asks for. `method` auto: as the source suggests, unless nothing can be learnt or judged by that, else random.
 
-    `folds`: fewer where there are not so many good or defective parts to train on. `crossing`: a suggested split that parts duplicates
-    is refused, or loses training pictures.
+    `crossing`: a suggested split that parts duplicates is refused, or loses training pictures. `rare`: a class in fewer groups than
+    folds is refused, or spread together with other such classes; then there are also no more folds than good or defective parts.
     """
 
     seed: int = 0
@@ -66,6 +66,7 @@ class Wish:
     test_share: float = 0.3
     method: Literal["auto", "suggested", "random"] = "auto"
     crossing: Literal["refuse", "leave-out"] = "refuse"
+    rare: Literal["refuse", "pool"] = "refuse"
     near_bits: int = NEAR_BITS
 
 
@@ -84,7 +85,7 @@ def split(data: PreparedSet, wish: Wish) -> Splits:
     if not kept.get(TRAIN) or not kept.get(TEST):
         raise InputError(f"{data.folder}: the split leaves no picture to train on, or none to test on; --split random")
     groups = whole_groups([data.entries[name] for name in kept[TRAIN]], pairs)
-    folds = dealt(groups, data.entries, _folds(groups, data.entries, wish), wish.seed)
+    folds = dealt(groups, data.entries, _folds(groups, data.entries, wish), wish)
     found = Splits(
         data=data.digest,
         method=method,
@@ -163,21 +164,30 @@ def strata(entry: Entry) -> tuple[str, ...]:
     return ("good",) if not entry.defective else tuple(entry.areas) or ("weak",)
 
 
-def dealt(groups: Sequence[tuple[str, ...]], entries: dict[str, Entry], folds: int, seed: int) -> list[list[str]]:
+def dealt(groups: Sequence[tuple[str, ...]], entries: dict[str, Entry], folds: int, wish: Wish) -> list[list[str]]:
     """Deal whole groups into folds so that each stratum is spread as evenly as it can be; largest defect groups first.
 
-    Greedy after scikit-learn's StratifiedGroupKFold. Classes in fewer groups than folds are spread as one. Raises InputError for one fold.
+    Greedy after scikit-learn's StratifiedGroupKFold. Raises InputError for one fold, and for a class in fewer groups than folds unless
+    such classes are to be spread as one.
     """
     if folds < 2:
         raise InputError(f"{folds} folds: at least 2 are needed")
     counted = [_count(group, entries) for group in groups]
     spread = Counter(name for count in counted for name in count)
-    rare = {name for name, number in spread.items() if number < folds and name != "good"}
+    rare = sorted(
+        name for name, number in spread.items() if number < folds and (name != "good" or wish.rare == "refuse")
+    )
+    if rare and wish.rare == "refuse":
+        number = sum(count[rare[0]] for count in counted)
+        raise InputError(
+            f"class {rare[0]!r} has {number} example(s) in {spread[rare[0]]} group(s): too few for {folds} folds; "
+            "--rare pool spreads rare classes together"
+        )
     counted = [_pooled(count, rare) for count in counted]
     names = sorted({name for count in counted for name in count})
     counts = np.array([[count[name] for name in names] for count in counted], np.float64)
     shares = counts / counts.sum(axis=0)
-    order = np.random.default_rng(seed).permutation(len(groups))
+    order = np.random.default_rng(wish.seed).permutation(len(groups))
     order = order[np.argsort(-shares[order].std(axis=1), kind="stable")]
     load, dealt_groups = np.zeros((folds, len(names))), [list[str]() for _ in range(folds)]
     for index in order:
@@ -190,7 +200,7 @@ def dealt(groups: Sequence[tuple[str, ...]], entries: dict[str, Entry], folds: i
     return dealt_groups
 
 
-def _pooled(count: Counter[str], rare: set[str]) -> Counter[str]:
+def _pooled(count: Counter[str], rare: Sequence[str]) -> Counter[str]:
     found: Counter[str] = Counter()
     for name, number in count.items():
         found[_POOLED if name in rare else name] += number
@@ -206,7 +216,7 @@ def _folds(groups: Sequence[tuple[str, ...]], entries: dict[str, Entry], wish: W
                 f"1 {word} part is left to train on, at least 2 are needed for the folds: take more pictures of other parts, "
                 "or --split random where the source's own split was asked for"
             )
-        if number:  # a set of one kind alone can be trained on
+        if number and wish.rare == "pool":  # a set of one kind alone can be trained on
             wish = replace(wish, folds=min(wish.folds, number))
     return wish.folds
 
@@ -237,7 +247,7 @@ def _random(data: PreparedSet, wish: Wish, pairs: Pairs) -> dict[str, list[str]]
         raise InputError(f"test share {wish.test_share} is not between 0.05 and 0.95")
     groups = whole_groups(data.index.entries, pairs)
     rest = max(2, round(1 / min(wish.test_share, 1 - wish.test_share)))
-    deals = dealt(groups, data.entries, rest, wish.seed)
+    deals = dealt(groups, data.entries, rest, wish)
     number = max(1, min(rest - 1, round(wish.test_share * rest)))
     sides = {
         TEST: [name for deal in deals[:number] for name in deal],

@@ -54,7 +54,18 @@ class Chain:
             key=(str(source), listing_of(source), self._code("data"), self._code("predict"), str(FOLDS)),
             command=(
                 *self._command("prepare", self._pythons.torch),
-                *(str(source), "{out}", "--folds", str(FOLDS), "--bad", "leave-out", "--crossing", "leave-out"),
+                *(
+                    str(source),
+                    "{out}",
+                    "--folds",
+                    str(FOLDS),
+                    "--bad",
+                    "leave-out",
+                    "--crossing",
+                    "leave-out",
+                    "--rare",
+                    "pool",
+                ),
             ),
             done=SPLITS_FILE,
         )

@@ -139,7 +139,11 @@ def test_classes_too_rare_for_the_folds_are_spread_as_one_and_named() -> None:
     for number, name in enumerate(("once", "rare", "rare", "rare")):
         entries[number] = msgspec.structs.replace(entries[number], defective=True, areas={name: 4})
     data = prepared(entries)
-    found = split(data, Wish(folds=5, test_share=0.2))
+    with pytest.raises(
+        InputError, match=r"class 'once' has 1 example\(s\) in 1 group\(s\): too few for 5 folds; --rare pool"
+    ):
+        split(data, Wish(folds=5, test_share=0.2))
+    found = split(data, Wish(folds=5, test_share=0.2, rare="pool"))
     assert len(found.folds) == 5
     assert thin_classes(found, entries) == {"once": 1, "rare": 3}
     sides = [found.splits["test"], *found.folds]
@@ -148,7 +152,7 @@ def test_classes_too_rare_for_the_folds_are_spread_as_one_and_named() -> None:
 
 def test_few_defects_make_few_folds() -> None:
     entries = [entry(number, defective=number < 4, areas={"dent": 5} if number < 4 else {}) for number in range(12)]
-    found = split(prepared(entries), Wish())
+    found = split(prepared(entries), Wish(rare="pool"))
     train = {name for name in found.splits["train"] if int(name[1:]) < 4}
     assert len(found.folds) == len(train) in (2, 3)
     assert all(train & set(fold) for fold in found.folds)
@@ -165,7 +169,7 @@ FEW = [
 def test_too_few_defects_are_refused_before_anything_is_trained(number: int, wish: dict[str, float], line: str) -> None:
     entries = [entry(n, defective=n < number, areas={"dent": 5} if n < number else {}) for n in range(30)]
     with pytest.raises(InputError, match=line):
-        split(prepared(entries), Wish(**wish))  # type: ignore[arg-type]  # a table
+        split(prepared(entries), Wish(**wish, rare="pool"))  # type: ignore[arg-type]  # a table
 
 
 def test_where_the_source_has_no_test_split_its_validation_split_tests() -> None:

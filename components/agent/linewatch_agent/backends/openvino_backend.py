@@ -104,7 +104,7 @@ def _marked_writeable(array: Array) -> Array:
 
     It only reads its inputs. Whoever holds `array` keeps the memory alive.
     """
-    memory = (ctypes.c_ubyte * array.nbytes).from_address(array.ctypes.data)
+    memory = memoryview((ctypes.c_ubyte * array.nbytes).from_address(array.ctypes.data))
     return np.frombuffer(memory, array.dtype).reshape(array.shape)
 
 
