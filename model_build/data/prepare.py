@@ -299,7 +299,7 @@ class _Classes:
         """Add what is new. Raises InputError when it is too much."""
         self.names += [name for name in sorted(masks) if name not in self.names]
         if len(self.names) > MAX_CLASSES:
-            raise InputError(f"over {MAX_CLASSES} defect classes: {', '.join(self.names)}")
+            raise InputError(f"over {MAX_CLASSES} defect classes, merge some in the source: {', '.join(self.names)}")
 
     def bits(self, masks: Masks) -> str:
         """Which bit each class of `masks` has."""

@@ -72,6 +72,15 @@ def test_a_region_or_ignore_mask_that_does_not_fit_names_the_picture(tmp_path: P
             prepared(raw, tmp_path / "out", settings)
 
 
+def test_more_classes_than_a_mask_has_bits_are_refused(tmp_path: Path) -> None:
+    save(tmp_path / "raw" / "train" / "good" / "0.png", picture(0))
+    for number in range(17):
+        save(tmp_path / "raw" / "test" / f"kind{number}" / "0.png", picture(number))
+        save(tmp_path / "raw" / "ground_truth" / f"kind{number}" / "0_mask.png", mask())
+    with pytest.raises(InputError, match="over 16 defect classes, merge some in the source: kind0"):
+        prepared(tmp_path / "raw", tmp_path / "out")
+
+
 def bad_size(raw: Path) -> None:
     save(raw / "masks" / "100.png", np.ones((10, 10), np.uint8))
 
