@@ -110,7 +110,10 @@ def checked(record: Record, ignore: Mask | None, settings: Settings) -> _Read:
         raise InputError(f"{record.source}: labelled defective, and its mask is empty")
     if record.defective is False and drawn:
         raise InputError(f"{record.source}: labelled good, and its mask marks a defect")
-    counts = counting(height, width, settings.region, ignore)
+    try:
+        counts = counting(height, width, settings.region, ignore)
+    except InputError as error:
+        raise InputError(f"{record.source}: {error}") from error
     masks = {name: mask & counts for name, mask in masks.items() if mask.any()}
     defective = drawn if record.defective is None else record.defective
     if drawn and not any(mask.any() for mask in masks.values()):
@@ -296,7 +299,7 @@ class _Classes:
         """Add what is new. Raises InputError when it is too much."""
         self.names += [name for name in sorted(masks) if name not in self.names]
         if len(self.names) > MAX_CLASSES:
-            raise InputError(f"over {MAX_CLASSES} defect classes: {', '.join(self.names)}")
+            raise InputError(f"over {MAX_CLASSES} defect classes, merge some in the source: {', '.join(self.names)}")
 
     def bits(self, masks: Masks) -> str:
         """Which bit each class of `masks` has."""

@@ -83,7 +83,8 @@ class Study:
             yield found
         for number in self._wanted.few:
             found["few_defects"] |= self._few(data, number)
-            yield found | {"written_at": utc_now(), "notes": self._notes}
+            notes = self._notes if self._wanted.pair else [*self._notes, _NO_PAIR]
+            yield found | {"written_at": utc_now(), "notes": notes}
 
     def pair_beside(self, source: Path, known: dict[str, Any]) -> dict[str, Any]:
         """`known`, the set's entry with ours in it, and the wanted nets of the pair trained now beside what it knows of the other.

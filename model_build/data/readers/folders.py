@@ -20,8 +20,10 @@ class Reference:
     )
 
     def fits(self, folder: Path) -> bool:
-        """See Reader. A line that has no defect yet has no anomalous/."""
-        return (folder / "normal").is_dir()
+        """See Reader. A line that has no defect yet has no anomalous/, and nothing else that could say what is defective."""
+        others = set(_folders(folder)) - {"normal", "masks"}
+        labels = any(folder.glob("*.manifest")) or any(folder.glob("*.json"))
+        return (folder / "normal").is_dir() and ("anomalous" in others or not (others or labels))
 
     def records(self, folder: Path, options: Options) -> Iterator[Record]:
         """See Reader."""

@@ -62,6 +62,25 @@ def test_region_and_ignored_pixels_never_count(tmp_path: Path) -> None:
     assert data.entry("anomalous-100").areas == {"defect": 6}  # 3 x 3, its first row is ignored
 
 
+def test_a_region_or_ignore_mask_that_does_not_fit_names_the_picture(tmp_path: Path) -> None:
+    raw = reference(tmp_path / "raw", 1, 1)
+    for settings, line in (
+        (Settings("any", region=Region(x=90, y=0, width=5, height=5)), "000.png: the region of interest at x 90"),
+        (Settings("any", ignore=save(tmp_path / "i.png", mask()[:9])), "000.png: the ignore mask is 60x9"),
+    ):
+        with pytest.raises(InputError, match=line):
+            prepared(raw, tmp_path / "out", settings)
+
+
+def test_more_classes_than_a_mask_has_bits_are_refused(tmp_path: Path) -> None:
+    save(tmp_path / "raw" / "train" / "good" / "0.png", picture(0))
+    for number in range(17):
+        save(tmp_path / "raw" / "test" / f"kind{number}" / "0.png", picture(number))
+        save(tmp_path / "raw" / "ground_truth" / f"kind{number}" / "0_mask.png", mask())
+    with pytest.raises(InputError, match="over 16 defect classes, merge some in the source: kind0"):
+        prepared(tmp_path / "raw", tmp_path / "out")
+
+
 def bad_size(raw: Path) -> None:
     save(raw / "masks" / "100.png", np.ones((10, 10), np.uint8))
 

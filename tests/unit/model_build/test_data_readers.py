@@ -116,6 +116,11 @@ def test_the_reference_layout_has_folders_below(tmp_path: Path) -> None:
 def test_a_line_without_a_defect_yet_has_no_folder_for_them(tmp_path: Path) -> None:
     save(tmp_path / "normal" / "a.png", picture(1))
     assert list(read(tmp_path, "normal-anomalous")) == ["normal-a"]
+    (tmp_path / "anomaly").mkdir()
+    with pytest.raises(InputError, match="no known layout"):
+        reader_for(tmp_path)
+    (tmp_path / "train.manifest").touch()
+    assert reader_for(tmp_path).name == "ground-truth"
 
 
 def test_a_jpegs_blurred_black_is_no_defect(tmp_path: Path) -> None:

@@ -239,6 +239,7 @@ def test_a_step_that_fails_costs_what_it_tells_and_no_more(tmp_path: Path) -> No
         "inspector-0 has no INT8 form: compile-inspector-0 ended with 1",
         "seed 1 is missing: evaluate-inspector-1 ended with 1",
         "ours from 5 defective picture(s) is missing: train-inspector-0-5 ended with 1",
+        "the reference pair was not trained in this run",
     ]
     assert "- seed 1 is missing" in page({"set": msgspec.to_builtins(last)})
     with pytest.raises(InputError, match="seed 0 is missing: predict-inspector-0 ended with 1; seed 1 is missing"):
