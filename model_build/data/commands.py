@@ -15,7 +15,7 @@ from model_build.data.prepared import PreparedSet
 from model_build.data.readers import READERS, reader_for
 from model_build.data.records import Options
 from model_build.data.report import summary, write_report
-from model_build.data.splits import SPLITS_FILE, Splits, Wish, passed_over, read_splits, split, write_splits
+from model_build.data.splits import SPLITS_FILE, TRAIN, Splits, Wish, passed_over, read_splits, split, write_splits
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # argparse has no public name for it
@@ -152,8 +152,10 @@ def _notes(data: PreparedSet, splits: Splits, wish: Wish, figures: dict[str, Any
     ):
         if not figures["counts"][kind]:
             yield f"no {kind} picture, so nothing can be judged{advice}"
+    if figures["counts"]["defective"] and not figures["splits"][TRAIN]["defective"]:
+        yield "no defective picture in the training split: a net learns from drawn ones, and no threshold can be chosen (--split random)"
     for name, number in figures["thin_classes"].items():
-        yield f"class {name!r} has {number} picture(s), none in the test split or in some fold: too few to be learnt or judged"
+        yield f"class {name!r} has {number} picture(s), none in the test split or in some fold: it is hardly learnt, or hardly judged"
     if figures["indistinct"]:
         yield (
             f"{figures['indistinct']} picture(s) look too much like many others: only the same pixels count as duplicates there; "

@@ -58,7 +58,10 @@ def choose(labels: Labels, scores: Scores, target: Target) -> OperatingPoint:
     """
     bad, good = np.sort(scores[labels]), np.sort(scores[~labels])
     if len(bad) == 0 or len(good) == 0:
-        raise InputError(f"no threshold can be chosen from {len(bad)} defective and {len(good)} good pictures")
+        raise InputError(
+            f"no threshold can be chosen from {len(bad)} defective and {len(good)} good training pictures: both are needed, "
+            "`prepare --split random` spreads them, `--draw-defects` gives a set of good ones some"
+        )
     review = _below(scores, float(bad[min(len(bad) - 1, floor(target.escapes * len(bad)))]))
     fail = _above(scores, float(good[max(0, len(good) - 1 - floor(target.false_rejects * len(good)))]))
     # Where one threshold keeps both, the lower one: it costs no more than is allowed and lets fewer defects escape.

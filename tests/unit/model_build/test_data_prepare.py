@@ -170,6 +170,21 @@ def test_names_that_are_no_utf8_are_taken(tmp_path: Path) -> None:
     assert "\\udcfc" in "".join(entry.source for entry in data.index.entries)
 
 
+def test_prepare_says_what_a_split_cannot_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    raw = tmp_path / "raw"
+    for number in range(16):
+        save(raw / ("train" if number < 8 else "test") / "good" / f"{number}.png", picture(number))
+    for number in range(6):
+        save(raw / "test" / "dent" / f"{number}.png", picture(50 + number))
+    told = {}
+    for method in ("auto", "suggested"):
+        assert main(["prepare", str(raw), str(tmp_path / method), "--split", method]) == 0
+        told[method] = capsys.readouterr().out
+    assert "split at random: the source's own has 0 defective picture(s) in its train split" in told["auto"]
+    assert "4 folds instead of 5" in told["auto"]
+    assert "no defective picture in the training split" in told["suggested"]
+
+
 def test_an_interrupted_run_goes_on_and_ends_the_same(tmp_path: Path) -> None:
     raw = reference(tmp_path / "raw")
     whole = prepared(raw, tmp_path / "whole")
