@@ -10,6 +10,7 @@ from collections.abc import Callable
 from linewatch_common.bus.port import LocalBus
 from linewatch_common.errors import BusUnavailableError, MessageError
 from linewatch_common.heartbeats import HeartbeatWatch
+from linewatch_common.logs import Complaints
 from linewatch_common.messages.base import Message, decode, encode
 from linewatch_common.messages.models import ModelMessage, ModelOffered, ModelProved, ModelRefused, ModelRetired
 from linewatch_common.topics import Topics
@@ -42,6 +43,7 @@ class ModelDesk:
         self._beats = HeartbeatWatch()
         self._answers: dict[str, Message] = {}
         self._stopping = threading.Event()
+        self._unreadable = Complaints(log, "models")
         self._thread = threading.Thread(target=self._work, name="models", daemon=True)
         self.restored = threading.Event()
 
@@ -116,6 +118,6 @@ class ModelDesk:
         try:
             step()
         except MessageError as error:
-            log.warning("models: %s", error)
+            self._unreadable.note(error)
         except Exception:  # a thread's top: one bad message must not end the desk
             log.exception("models: a step failed")

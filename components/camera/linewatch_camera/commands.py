@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from linewatch_common.errors import MessageError
+from linewatch_common.logs import Complaints
 from linewatch_common.messages import (
     Command,
     CommandResult,
@@ -48,6 +49,7 @@ class CommandDesk:
         self._queue: queue.Queue[Request | None] = queue.Queue(MOST_WAITING)
         self._answers: OrderedDict[str, CommandResult] = OrderedDict()
         self._refused = 0
+        self._unreadable = Complaints(log, "command refused")
         self._counting = threading.Lock()
 
     @property
@@ -62,7 +64,7 @@ class CommandDesk:
             command: Command = decode(raw, Command)
         except MessageError as error:
             self._count_refused()
-            log.warning("command refused: %s", error)
+            self._unreadable.note(error)
             return
         if isinstance(command, LabelVerdict):
             return  # Inspector's

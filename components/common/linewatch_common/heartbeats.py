@@ -11,6 +11,7 @@ from linewatch_common import __version__
 from linewatch_common.bus.port import LocalBus
 from linewatch_common.clock import utc_now
 from linewatch_common.errors import BusUnavailableError, MessageError
+from linewatch_common.logs import Complaints
 from linewatch_common.messages.base import decode, encode
 from linewatch_common.messages.status import (
     HEARTBEAT_LOST_SECONDS,
@@ -109,13 +110,14 @@ class HeartbeatWatch:
         self._lock = threading.Lock()
         self._beats: dict[str, tuple[float, Heartbeat]] = {}
         self._strangers: set[int] = set()
+        self._unreadable = Complaints(log, "status")
 
     def receive(self, raw: bytes) -> None:
         """Handler of the status topic."""
         try:
             beat: Heartbeat = decode(raw, Heartbeat)
         except MessageError as error:
-            log.warning("status: %s", error)
+            self._unreadable.note(error)
             return
         self._check_user(beat)
         with self._lock:

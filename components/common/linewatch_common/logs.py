@@ -6,6 +6,7 @@ message or a traceback are folded, so that a reader filtering by component never
 
 import logging
 import sys
+import threading
 import time
 
 
@@ -29,6 +30,26 @@ def set_up_logging(level: str = "INFO") -> None:
     logging.getLogger("botocore").setLevel(logging.INFO)
     # It tells each failed try with a traceback; whoever asked for credentials gets the error, and says it once for an outage.
     logging.getLogger("botocore.credentials").setLevel(logging.ERROR)
+
+
+class Complaints:
+    """Warnings about what may come any number of times, such as unreadable messages: a broken sender must not fill the log.
+
+    All are counted; the 1st, 2nd, 4th, 8th… is logged, with their number. Safe for concurrent use.
+    """
+
+    def __init__(self, log: logging.Logger, about: str) -> None:
+        self._log, self._about = log, about
+        self._lock = threading.Lock()
+        self.count = 0
+
+    def note(self, problem: object) -> None:
+        """One more."""
+        with self._lock:
+            self.count += 1
+            count = self.count
+        if count & (count - 1) == 0:
+            self._log.warning("%s: %s (%d such so far)", self._about, problem, count)
 
 
 def capped(text: str, length: int = 200) -> str:

@@ -11,6 +11,7 @@ from typing import TypeVar, TypeVarTuple, Unpack, assert_never
 
 import msgspec
 from linewatch_common.errors import LinewatchError, MessageError
+from linewatch_common.logs import Complaints
 from linewatch_common.messages import (
     Alert,
     CommandResult,
@@ -81,6 +82,7 @@ class Live:
         self._viewers = viewers
         self._archive = archive
         self._inbox = inbox
+        self._unreadable = Complaints(log, "a message")
         self._spacing = 1.0 / pictures_per_second
         self._picture_worker = picture_worker
         self._ledger_worker = ledger_worker
@@ -156,7 +158,7 @@ class Live:
                 self._take(source, raw)
             except MessageError as error:
                 self.counters.bad_messages += 1
-                log.warning("%s: %s", source.value, error)
+                self._unreadable.note(f"{source.value}: {error}")
         self._state_due.set()
 
     def _take(self, source: Source, raw: bytes) -> None:

@@ -5,6 +5,7 @@ import threading
 from collections import deque
 
 from linewatch_common.errors import InputError
+from linewatch_common.logs import Complaints
 from linewatch_common.messages import FrameMessage, decode
 
 from linewatch_inspector.frames import Frame, from_message
@@ -24,17 +25,22 @@ class Inbox:
         self._changed = threading.Condition()
         self._woken = False
         self.dropped = 0
-        self.unreadable = 0
+        self._unreadable = Complaints(log, "frames")
+
+    @property
+    def unreadable(self) -> int:
+        """Messages that were none of ours."""
+        return self._unreadable.count
 
     def receive(self, raw: bytes) -> None:
         """Handler of the frames topic."""
         try:
             frame = from_message(decode(raw, FrameMessage))
         except InputError as error:
-            self._complain(f"{error}")
+            self._unreadable.note(error)
             return
         if frame.station != self._station:
-            self._complain(f"frame of station {frame.station!r} on the topic of {self._station!r}")
+            self._unreadable.note(f"frame of station {frame.station!r} on the topic of {self._station!r}")
             return
         with self._changed:
             if len(self._waiting) >= MAX_WAITING:
@@ -58,10 +64,3 @@ class Inbox:
         with self._changed:
             self._woken = True
             self._changed.notify()
-
-    def _complain(self, problem: str) -> None:
-        self.unreadable += 1
-        if (
-            self.unreadable & (self.unreadable - 1) == 0
-        ):  # the 1st, 2nd, 4th, 8th…: a broken sender must not fill the log
-            log.warning("frames: %s (%d such messages so far)", problem, self.unreadable)

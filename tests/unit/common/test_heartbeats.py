@@ -84,3 +84,13 @@ def test_a_dead_subscription_makes_the_bus_link_anew(monkeypatch: pytest.MonkeyP
         publisher.beat(READY)
     assert bus.resets
     assert len(bus.resets) <= 3
+
+
+def test_a_broken_sender_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    watch = HeartbeatWatch()
+    for _ in range(1000):
+        watch.receive(b"{")
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 10
+    assert lines[0].startswith("status: ")
+    assert lines[-1].endswith("(512 such so far)")
