@@ -310,6 +310,7 @@ class Account:
         values |= {"JobImage": IMAGE, "SigningKey": self.key, "JobRole": "arn:aws:iam::123456789012:role/job"}
         values |= {"ComponentBucket": COMPONENTS, "FleetBucket": FLEET, "NeoArchitecture": "X86_64"}
         values |= {"CompilationRole": "arn:aws:iam::123456789012:role/compilation"}
+        values |= {"Partition": "aws", "Region": "eu-central-1"}
         text = Path("model_build/infrastructure/release.asl.json").read_text()
         for variable, value in values.items():
             text = text.replace(f"${{{variable}}}", value)
