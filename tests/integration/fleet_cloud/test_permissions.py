@@ -1,9 +1,11 @@
 """Every call that functions, jobs and the state machine make in a release is one that the template's role for them admits."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -187,12 +189,24 @@ def test_a_release_with_a_compilation_asks_for_nothing_that_its_roles_may_not_do
     assert {"kms:Sign", "greengrass:TagResource", "s3:PutObject"} <= {each.action for each in account.asked}
 
 
+def may(who: str) -> set[str]:
+    """The actions that the fleet's page tells a person to be allowed; "greengrass", "iot" and "s3" before the colon."""
+    services = {"Greengrass": "greengrass", "AWS IoT": "iot"}
+    rows = (line.split("|") for line in Path("docs/fleet.md").read_text().splitlines() if line.startswith(f"| {who} |"))
+    return {
+        f"{services.get(row[2].strip(), 's3')}:{name}" for row in rows for name in re.findall(r"`([A-Z]\w+)`", row[3])
+    }
+
+
 def test_neither_does_one_that_is_taken_back(account: Watched) -> None:
     first = account.backend.groups["plant-a-canary"][0]
     account.backend.devices[first].rules.append(Rule(Kind.BROKEN, COMPONENT, "1.0.0"))
     _, outcome = account.release()
     assert outcome["status"] == "rolled back"
     assert refused(account.asked) == []
+    did = {role: {each.action for each in account.asked if each.role == role} for role in ROLES.values()}
+    assert did["FleetRole"] <= may("deploys"), "people do by hand what the function does"
+    assert {each for each in did["PublishRole"] if each.startswith("greengrass:")} <= may("publishes")
 
 
 def test_nor_do_the_daily_looks_and_a_training_that_an_alert_starts(aws: None) -> None:
