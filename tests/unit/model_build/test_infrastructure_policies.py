@@ -180,6 +180,15 @@ def test_the_training_role_may_do_what_a_compilation_in_the_pipeline_does() -> N
     assert allows(role_policies("TrainingRole"), "s3:GetBucketLocation", "arn:aws:s3:::models")
 
 
+@pytest.mark.parametrize("role", ["TrainingRole", "ReleaseJobRole", "CompilationRole"])
+def test_every_job_of_sagemaker_may_log_and_count(role: str) -> None:
+    """As the API reference asks of the role that a job is given."""
+    group = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/sagemaker/CompilationJobs"
+    for action in ("CreateLogGroup", "CreateLogStream", "PutLogEvents"):
+        assert allows(role_policies(role), f"logs:{action}", f"{group}:log-stream:x"), action
+    assert allows(role_policies(role), "cloudwatch:PutMetricData", "*")
+
+
 def test_a_device_makes_log_groups_and_writes_into_its_own_streams_alone() -> None:
     """As aws.greengrass.LogManager does; a group is made, and its streams are listed, without naming a stream."""
     group = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/greengrass/UserComponent/eu-central-1/com.linewatch.Camera"
