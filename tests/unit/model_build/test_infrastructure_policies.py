@@ -200,6 +200,24 @@ def test_a_device_makes_log_groups_and_writes_into_its_own_streams_alone() -> No
         assert not allows(role, f"logs:{action}", f"{group}:log-stream:/2026/11/27/thing/{OTHER}", variables)
 
 
+@pytest.mark.parametrize(
+    ("uri", "taken"),
+    [
+        ("", True),
+        ("s3://linewatch-models-123456789012-eu-central-1/raw", True),
+        (
+            "s3://linewatch-captures-123456789012-eu-central-1/captures/plant-a-0007/Plant-A/SurfaceInspector-1-0-0",
+            True,
+        ),
+        ("s3://Bucket/raw", False),
+        ("/raw", False),
+    ],
+)
+def test_an_alert_may_train_on_whatever_a_pipeline_takes(uri: str, taken: bool) -> None:
+    pattern = template()["Parameters"]["RetrainingData"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, uri)) is taken
+
+
 def test_names_of_one_length_and_a_policy_that_fits() -> None:
     check_name(OWN, [OTHER, "plant-b-0001"])
     for name, reason in (("plant-a-00071", "one length"), ("a", "3 to 40"), ("x" * 41, "3 to 40"), ("A-01", "a-z")):
