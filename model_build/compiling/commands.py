@@ -65,6 +65,7 @@ def _neo_options(parser: argparse.ArgumentParser) -> None:
     neo = parser.add_argument_group("neo")
     neo.add_argument("--neo-role", metavar="ARN", help="the role that the job runs as")
     neo.add_argument("--neo-s3", metavar="S3URI", help="s3://bucket/prefix for model and result")
+    neo.add_argument("--neo-region", help="AWS region (default: as for the AWS CLI)")
     neo.add_argument("--neo-device", metavar="NAME", help="TargetDevice, e.g. jetson_xavier; else a platform:")
     neo.add_argument("--neo-arch", default="X86_64", help="X86_64 (default), ARM64, …")
     neo.add_argument("--neo-accelerator", help="NVIDIA, INTEL_GRAPHICS, …")
@@ -140,7 +141,8 @@ def _neo(options: argparse.Namespace) -> targets.Target:
         options.neo_device, arch=options.neo_arch, accelerator=options.neo_accelerator, options=options.neo_options
     )
     with translated("Neo"):  # a missing region is found here
-        job = Neo(boto3.client("s3"), boto3.client("sagemaker"), options.neo_role, bucket, prefix, hardware)
+        s3, sagemaker = (boto3.client(name, region_name=options.neo_region) for name in ("s3", "sagemaker"))
+        job = Neo(s3, sagemaker, options.neo_role, bucket, prefix, hardware)
     return targets.Target(
         "neo",
         ((job,),),

@@ -7,6 +7,8 @@ from model_build.data.commands import Commands
 
 _FOLDER = Path("build/devices")
 _DEVICE = "Let a device join or leave the fleet (docs/infrastructure.md)."
+# AWS IoT takes up to five minutes until a policy that was detached can be deleted.
+_PATIENCE_SECONDS = 330.0
 _ADD = """Let a device join the fleet: thing, certificate, policy, thing group.
 
 The group is the ring that the device belongs to; it and the template's role alias exist already. Names of all devices have one length.
@@ -72,4 +74,4 @@ def _account(dry_run: bool):  # type: ignore[no-untyped-def]  # its type lives b
 
     session = boto3.Session()
     clients = {name: session.client(name) for name in ("iot", "sts", "greengrassv2")}
-    return Account(clients, Caller(on_wait=print), print, dry_run=dry_run)
+    return Account(clients, Caller(patience=_PATIENCE_SECONDS, on_wait=print), print, dry_run=dry_run)

@@ -38,6 +38,7 @@ _LATER = frozenset(
         "InternalServerException",
         "RequestTimeout",
         "RequestAlreadyInProgressException",
+        "DeleteConflictException",  # AWS IoT: what was detached a moment ago still counts as attached
         "500",
         "502",
         "503",

@@ -15,6 +15,7 @@ from model_build.fleet.records import Before, Counts, Decision, DeviceTally, Tal
 from model_build.fleet.statistics import difference, parts_needed, sequence, slower_than
 
 MODEL_PREFIX = "com.linewatch.model."
+REPORTING_PREFIX = "com.linewatch."  # others send no heartbeats: Greengrass alone knows how they are
 # Devices keep time by NTP; a report that was made before the deployment and arrived after it must not pass for a new one.
 CLOCK_TOLERANCE = timedelta(minutes=2)
 # Five reports missing in a row: it may have reported the release, and died of it.
@@ -97,7 +98,9 @@ def report_fault(seen: Evidence, thing: str) -> str:
     if old or seen.now - received > SILENT_AFTER:
         return "silent"
     faults = (
-        _component_fault(seen.now, report, component, version) for component, version in sorted(seen.release.items())
+        _component_fault(seen.now, report, component, version)
+        for component, version in sorted(seen.release.items())
+        if component.startswith(REPORTING_PREFIX)
     )
     return next(filter(None, faults), "")
 

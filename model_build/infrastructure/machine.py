@@ -158,7 +158,7 @@ def _compiling() -> dict[str, State]:
 def _compile() -> State:
     return {
         "Type": "Task",
-        "Resource": "arn:aws:states:::aws-sdk:sagemaker:createCompilationJob",
+        "Resource": _service("aws-sdk:sagemaker:createCompilationJob"),
         "Parameters": {
             "CompilationJobName.$": "$.compile.name",
             "RoleArn": "${CompilationRole}",
@@ -187,7 +187,7 @@ def _look(kind: str, name: str, selected: State, result: str, then: str) -> Stat
     """How a job of SageMaker is."""
     return {
         "Type": "Task",
-        "Resource": f"arn:aws:states:::aws-sdk:sagemaker:describe{kind}",
+        "Resource": _service(f"aws-sdk:sagemaker:describe{kind}"),
         "Parameters": {f"{kind}Name.$": name},
         "ResultSelector": selected,
         "ResultPath": result,
@@ -201,7 +201,7 @@ def _job(name: str, arguments: str, look: str, wait: str) -> State:
     """Heavy work has an image and a machine of its own; the same name again is the same job."""
     return {
         "Type": "Task",
-        "Resource": "arn:aws:states:::aws-sdk:sagemaker:createProcessingJob",
+        "Resource": _service("aws-sdk:sagemaker:createProcessingJob"),
         "Parameters": {
             "ProcessingJobName.$": name,
             "RoleArn": "${JobRole}",
@@ -211,6 +211,7 @@ def _job(name: str, arguments: str, look: str, wait: str) -> State:
                 "ContainerArguments.$": arguments,
             },
             "Environment": {
+                "AWS_DEFAULT_REGION": "${Region}",  # SageMaker tells a container of no region that boto3 looks for
                 "LINEWATCH_FLEET_BUCKET": "${FleetBucket}",
                 "LINEWATCH_COMPONENT_BUCKET": "${ComponentBucket}",
                 "LINEWATCH_SIGNING_KEY": "${SigningKey}",
@@ -274,7 +275,7 @@ def _turning() -> dict[str, State]:
         "NextChapter": _set("$.count", {"n": 0, "chapter.$": "States.MathAdd($.count.chapter, 1)"}, "GoOn"),
         "GoOn": {
             "Type": "Task",
-            "Resource": "arn:aws:states:::states:startExecution",
+            "Resource": _service("states:startExecution"),
             "Parameters": {
                 "StateMachineArn.$": "$$.StateMachine.Id",
                 "Name.$": "States.Format('{}-{}', $.release, $.count.chapter)",
@@ -322,6 +323,11 @@ def _ending() -> dict[str, State]:
         "Failed": {"Type": "Fail", "ErrorPath": "$.outcome.error", "CausePath": "$.outcome.reason"},
         "Unreported": {"Type": "Fail", "ErrorPath": "$.outcome.Error", "CausePath": "$.outcome.Cause"},
     }
+
+
+def _service(what: str) -> str:
+    """A call of Step Functions itself, in the partition of the account."""
+    return f"arn:${{Partition}}:states:::{what}"
 
 
 def _call(function: str, payload: State, result: str, then: str) -> State:

@@ -16,7 +16,7 @@ from model_build.publishing.publisher import Publisher
 
 # A function has 300 s; the state machine calls it again while Greengrass is not done.
 DEPLOYABLE_SECONDS = 200.0
-_MAX_SUBJECT = 100  # of a message in SNS
+_MAX_SUBJECT = 99  # of a message in SNS, which takes less than 100 characters
 _MAX_REASON = 2000
 NOTE_PREFIX = "linewatch_"  # of what we write back into the registry
 
@@ -76,7 +76,10 @@ def report(services: Services, event: Mapping[str, Any]) -> dict[str, Any]:
     state: Mapping[str, Any] = event["state"]
     outcome = _outcome(services, event["status"], state)
     write(services.releases, outcome.release, "outcome.json", outcome)
-    line = f"{outcome.component} {outcome.version}: {outcome.status}"
+    named = (
+        f"{outcome.component} {outcome.version}".strip() or outcome.release
+    )  # refused before anybody knew what it is
+    line = f"{named}: {outcome.status}"
     services.call(
         services.client("sns"),
         "publish",

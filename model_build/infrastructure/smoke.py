@@ -141,12 +141,15 @@ def component(client: Callable[[str], Any], name: str, undo: ExitStack) -> None:
 
 def state_machine(client: Callable[[str], Any], _name: str, _undo: ExitStack) -> None:
     """Step Functions takes the state machine"""
-    found = Caller()(client("stepfunctions"), "validate_state_machine_definition", definition=_filled(text().decode()))
+    service = client("stepfunctions")
+    filled = _filled(text().decode(), service.meta.partition)
+    found = Caller()(service, "validate_state_machine_definition", definition=filled)
     assert found["result"] == "OK", found["diagnostics"]  # noqa: S101 - a check of the account
 
 
-def _filled(definition: str) -> str:
-    return re.sub(r"\$\{(\w+)Function\}", r"arn:aws:lambda:eu-central-1:123456789012:function:\1", definition)
+def _filled(definition: str, partition: str) -> str:
+    functions = r"arn:${Partition}:lambda:eu-central-1:123456789012:function:\1"
+    return re.sub(r"\$\{(\w+)Function\}", functions, definition).replace("${Partition}", partition)
 
 
 def _refused(call: Callable[[], object]) -> None:

@@ -79,7 +79,8 @@ class Jobs:
         """What a device runs, held against the float model."""
         inputs = {"data": _output(prepared, "data"), "model": _model(trained)}
         # What is not for the target is left unread.
-        flags = {"--target": self.parameters.target, "--neo-role": self.place.role, "--neo-s3": self._made("neo")}
+        neo = {"--neo-role": self.place.role, "--neo-region": self.place.region, "--neo-s3": self._made("neo")}
+        flags = {"--target": self.parameters.target, **neo}
         return self._processing("Compile", "compile", inputs, ("artefact",), flags)
 
     def evaluate_compiled(

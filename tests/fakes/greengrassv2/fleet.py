@@ -92,6 +92,7 @@ class Device:
     stops: dict[str, datetime] = field(default_factory=dict)  # deployment to when its job stopped; shared by all
     opens: datetime | None = None
     waits_with: list[tuple[str, str]] = field(default_factory=list)
+    finished: frozenset[str] = frozenset()  # components whose work is done
 
     def take(self, deployment: str, components: dict[str, str], start: datetime, timeout: timedelta) -> Execution:
         """Plan what becomes of a deployment that the device is told of at `start`."""
@@ -129,7 +130,8 @@ class Device:
         hit = self._hit(components)
         rows = []
         for name, version in sorted(components.items()):
-            state = "FINISHED" if name.startswith("aws.greengrass.Nucleus") else "RUNNING"
+            done = name.startswith("aws.greengrass.Nucleus") or name in self.finished
+            state = "FINISHED" if done else "RUNNING"
             if name == hit and kind == Kind.BROKEN:
                 state = "BROKEN"
             elif name == hit and kind == Kind.FLAP:

@@ -26,7 +26,7 @@ from model_build.fleet.health import gather
 from model_build.fleet.records import OPEN, Phase
 from model_build.fleet.run import Deployer
 from model_build.fleet.status import fleet_status
-from tests.fakes.greengrassv2.fleet import Kind, Quality
+from tests.fakes.greengrassv2.fleet import Kind, Quality, Rule
 from tests.integration.fleet.plant import FOREIGN, INSPECTOR, MODEL, NEW, OLD, Plant
 
 
@@ -75,6 +75,21 @@ def test_a_good_release_reaches_every_ring_and_drops_nothing_of_others(fleet: Pl
     assert [line.split(":")[0] for line in said if "passed" in line] == list(fleet.sizes)
     [entry] = fleet.core().book.history(5)
     assert (entry.phase, entry.by, entry.devices, entry.release) == (Phase.DONE, "anna", 20, NEW)
+
+
+def test_somebody_elses_component_is_judged_by_greengrass_for_it_sends_no_reports(fleet: Plant) -> None:
+    fleet.backend.add_component(FOREIGN, "2.4.0")
+    fleet.backend.devices["line-001"].finished = frozenset({FOREIGN})
+    _deploy(fleet, {FOREIGN: "2.4.0"})
+    for ring in fleet.sizes:
+        assert fleet.versions(ring) == {**OLD, FOREIGN: "2.4.0"}
+        assert fleet.deployed(ring)[FOREIGN]["configurationUpdate"] == {"merge": '{"Port":502}', "reset": [""]}
+
+    fleet.backend.add_component(FOREIGN, "2.5.0")
+    fleet.backend.devices["line-000"].rules.append(Rule(Kind.BROKEN, FOREIGN, "2.5.0"))
+    with pytest.raises(RolledBackError, match=rf"{FOREIGN} 2\.5\.0 is BROKEN: 1 of 4 devices \(line-000\)"):
+        _deploy(fleet, {FOREIGN: "2.5.0"})
+    assert fleet.versions("canary") == {**OLD, FOREIGN: "2.4.0"}
 
 
 BRANCHES = [

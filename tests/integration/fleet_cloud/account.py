@@ -4,12 +4,12 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 import yaml
@@ -310,6 +310,7 @@ class Account:
         values |= {"JobImage": IMAGE, "SigningKey": self.key, "JobRole": "arn:aws:iam::123456789012:role/job"}
         values |= {"ComponentBucket": COMPONENTS, "FleetBucket": FLEET, "NeoArchitecture": "X86_64"}
         values |= {"CompilationRole": "arn:aws:iam::123456789012:role/compilation"}
+        values |= {"Partition": "aws", "Region": "eu-central-1"}
         text = Path("model_build/infrastructure/release.asl.json").read_text()
         for variable, value in values.items():
             text = text.replace(f"${{{variable}}}", value)
@@ -399,14 +400,22 @@ def small_build(place: Path, public_key: Path, out: Path) -> None:
     pack(place, artefact)
 
 
+A = TypeVar("A", bound=Account)
+
+
 @contextmanager
-def open_account() -> Iterator[Account]:
+def opened(kind: type[A]) -> Iterator[A]:
     """Inside moto. Every state of the machine runs; functions and jobs run in this process, time is simulated."""
     clock = SimulatedClock()
     backend = Backend(clock)
     with serving(backend) as server:
-        account = Account(backend, clock, server.url)
+        account = kind(backend, clock, server.url)
         account.make_state_machine()
         account.make_fleet()
         yield account
         account.package.cleanup()
+
+
+def open_account() -> AbstractContextManager[Account]:
+    """As most tests want it."""
+    return opened(Account)

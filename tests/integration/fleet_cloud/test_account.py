@@ -12,6 +12,8 @@ from linewatch_common.approval import Envelope
 from linewatch_common.errors import InputError, PackageError
 
 from model_build.fleet.calls import Caller
+from model_build.infrastructure import job
+from model_build.infrastructure.machine import definition
 from model_build.infrastructure.services import Services
 from model_build.infrastructure.signing import KmsKey
 from model_build.infrastructure.watch import metric_line, watch
@@ -73,3 +75,16 @@ def test_devices_that_fell_silent_are_counted_even_when_their_reports_are_gone(a
     line = json.loads(metric_line("plant-a", {"DevicesSilent": 2}, 1))
     assert line["DevicesSilent"] == 2
     assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["Fleet"]]
+
+
+def test_the_job_finds_its_region_in_what_the_state_machine_gives_it(
+    aws: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client("s3").create_bucket(Bucket=FLEET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    for name, value in definition()["States"]["Build"]["Parameters"]["Environment"].items():
+        monkeypatch.setenv(name, {"${Region}": "eu-central-1", "${FleetBucket}": FLEET}.get(value, "x"))
+    monkeypatch.setattr("sys.argv", ["job", "--release", "nobody-approved-it"])
+    assert job.main() == 1
+    assert "admitted.json does not exist" in capsys.readouterr().err

@@ -2,8 +2,10 @@
 
 import json
 import subprocess
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -53,9 +55,9 @@ class Line:
         self.said: list[str] = []
         self.kill_at = kill_at
 
-    def account(self, *, dry_run: bool = False) -> Account:
+    def account(self, *, dry_run: bool = False, caller: Caller | None = None) -> Account:
         clients = {"iot": client("iot"), "sts": client("sts"), "greengrassv2": CoreDevices()}
-        return Account(clients, Caller(), self.say, dry_run=dry_run)
+        return Account(clients, caller or Caller(), self.say, dry_run=dry_run)
 
     def say(self, text: str) -> None:
         service, operation, parameters = text.removeprefix("would ").removeprefix("call ").split(" ", 2)
@@ -112,6 +114,27 @@ def test_a_device_joins_twice_and_leaves_twice(iot: Any, tmp_path: Path) -> None
     again = Line()
     remove(again.account(), THING, folder)
     assert again.said == ["delete_core_device"]
+
+
+def test_what_iot_still_counts_as_attached_is_deleted_a_little_later(iot: Any, tmp_path: Path) -> None:
+    """Detaching is asynchronous there: seconds for a certificate, minutes for a policy."""
+    folder = joined(tmp_path)
+    waits: list[float] = []
+    left = {"DeleteCertificate": 2, "DeletePolicy": 3}
+
+    def attached(model: Any, **_: Any) -> tuple[Any, dict[str, Any]] | None:
+        left[model.name] -= 1
+        error = {"Code": "DeleteConflictException", "Message": "it is attached"}
+        return (SimpleNamespace(status_code=409), {"Error": error}) if left[model.name] >= 0 else None
+
+    with ExitStack() as undo:
+        for operation in left:
+            name = f"before-call.iot.{operation}"
+            client("iot").meta.events.register(name, attached, unique_id=name)
+            undo.callback(client("iot").meta.events.unregister, name, unique_id=name)
+        remove(Line().account(caller=Caller(sleep=waits.append)), THING, folder)
+    assert len(waits) == 5
+    assert_gone(iot, folder)
 
 
 def test_a_kill_before_any_change_is_made_good_by_the_same_command(iot: Any, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from linewatch_common.approval import SIGNATURE_FILE
 from linewatch_common.errors import InputError
 from linewatch_common.manifest import load_manifest, manifest_digest
+from moto.sns.models import sns_backends
 
 from model_build.fleet.calls import Caller
 from model_build.infrastructure import starter
@@ -41,6 +42,12 @@ def account(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     moto_shims.install(monkeypatch)
     with open_account() as opened:
         yield opened
+
+
+def subjects(account: Account) -> list[str]:
+    """Of the messages that people got."""
+    sent = sns_backends["123456789012"]["eu-central-1"].topics[account.topic].sent_notifications
+    return [subject for _, _, subject, *_ in sent]
 
 
 def by_hand(account: Account, *rings: str) -> bool:
@@ -200,6 +207,7 @@ def test_a_registration_without_its_properties_and_one_that_changed_after_the_ap
     outcome = account.get(f"releases/{started['release']}/outcome.json")
     assert (outcome["status"], outcome["error"]) == ("refused", "WithdrawnError")
     assert "package_sha256 was changed after the approval" in outcome["reason"]
+    assert subjects(account) == [f"{started['release']}: refused"], "nobody knew the component yet"
 
     bare = account.register()
     stripped = {"schema": found["schema"], "model": found["model"]}

@@ -20,6 +20,7 @@ from model_build.fleet.errors import CloudUnavailableError
 from model_build.infrastructure import drifting, retraining
 from model_build.infrastructure.services import Services
 from model_build.pipelines import registered
+from model_build.pipelines.registered import RegisteredModel
 from tests.fakes.botocore_checks import check_request
 from tests.fakes.greengrassv2.reports import stream_line
 from tests.integration.fleet_cloud.account import FLEET, SHA, client, register_package
@@ -158,6 +159,11 @@ class Plant:
 
 @pytest.fixture
 def plant(aws: None) -> Plant:
+    return make_plant()
+
+
+def make_plant() -> Plant:
+    """With the fleet's bucket and the pipeline."""
     client("s3").create_bucket(Bucket=FLEET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     client("sagemaker").create_pipeline(
         PipelineName=PIPELINE,
@@ -232,12 +238,22 @@ def test_people_who_overrule_more_often_start_it_too(plant: Plant) -> None:
 
 
 def test_the_new_models_version_follows_the_registrys_newest(plant: Plant) -> None:
-    uri = "s3://linewatch-models/packages/inspector.tar.gz"
-    made = registered.make(
+    made = registered_inspector()
+    register_package("linewatch-surface-inspector", made.to_properties())
+    _drifted(plant)
+    plant.deliver()
+    parameters = {each["Name"]: each["Value"] for each in plant.sagemaker.requests[0]["PipelineParameters"]}
+    assert parameters["RegistryVersion"] == "2"
+    assert parameters["PreviousPackage"] == made.package_uri
+
+
+def registered_inspector() -> RegisteredModel:
+    """A model that a pipeline registered."""
+    return registered.make(
         model="SurfaceInspector",
         component="com.linewatch.model.SurfaceInspector",
         version="1.0.0",
-        package_uri=uri,
+        package_uri="s3://linewatch-models/packages/inspector.tar.gz",
         package_sha256=SHA,
         manifest_digest=f"sha256:{SHA}",
         data_digest=SHA,
@@ -245,12 +261,6 @@ def test_the_new_models_version_follows_the_registrys_newest(plant: Plant) -> No
         report_uri="s3://linewatch-models/report.html",
         artefacts={"model": SHA},
     )
-    register_package("linewatch-surface-inspector", made.to_properties())
-    _drifted(plant)
-    plant.deliver()
-    parameters = {each["Name"]: each["Value"] for each in plant.sagemaker.requests[0]["PipelineParameters"]}
-    assert parameters["RegistryVersion"] == "2"
-    assert parameters["PreviousPackage"] == uri
 
 
 def test_a_second_look_on_one_day_and_a_look_that_broke_count_nothing_twice(plant: Plant) -> None:

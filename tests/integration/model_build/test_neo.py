@@ -156,6 +156,22 @@ def test_a_job_becomes_an_artefact_by_the_command_line(
         assert archive.getnames() == ["model.onnx"]
 
 
+def test_where_nothing_names_a_region_the_command_line_does(
+    aws: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in a job of a pipeline: its container is not told what boto3 looks for."""
+    data = data_folder(tmp_path)
+    run = run_folder(tmp_path / "run", data, MODEL)
+    put_result(DLR_FILES)
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    command = ["compile", str(run), str(tmp_path / "out"), "--data", str(data), "--target", "neo", "--neo-role", ROLE]
+    command += ["--neo-s3", f"s3://{aws}/neo", "--neo-arch", "ARM64"]
+    assert main(command) == 1
+    assert "You must specify a region" in capsys.readouterr().err
+    assert main([*command, "--neo-region", "eu-central-1"]) == 0
+
+
 @pytest.mark.skipif(installed_runtime() is None, reason="the extra dlr is not installed")
 def test_a_result_for_this_machine_is_compared_judged_and_predicted_by_dlr(
     aws: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -87,6 +87,13 @@ def test_the_gate_of_the_compiled_model_decides_and_a_person_approves(
     assert {"ProcessingInstanceType", "TrainingInstanceType", "ModelPackageGroupName"} <= names
 
 
+def test_a_compilation_is_told_its_region(definitions: dict[str, dict[str, Any]]) -> None:
+    """The container of the step is not told what boto3 looks for."""
+    steps = {step["Name"]: step for step in steps_of(definitions["inspector"]["Steps"])}
+    words = steps["Compile"]["Arguments"]["AppSpecification"]["ContainerArguments"]
+    assert words[words.index("--neo-region") + 1] == EXAMPLE.region
+
+
 def test_the_code_is_named_by_its_digest_and_images_by_framework(texts: dict[str, str]) -> None:
     assert all(f"s3://linewatch-models/code/{DIGEST}/source.tar.gz" in text for text in texts.values())
     assert "tensorflow-training:" in texts["unet"]

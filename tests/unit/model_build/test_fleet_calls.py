@@ -51,6 +51,7 @@ LATER: list[Exception] = [
     _answer("ThrottlingException", 429),
     _answer("SlowDown", 503),
     _answer("SomethingNew", 500),
+    _answer("DeleteConflictException", 409),
     EndpointConnectionError(endpoint_url="x"),
     ConnectTimeoutError(endpoint_url="x"),
 ]

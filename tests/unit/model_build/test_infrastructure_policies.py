@@ -16,7 +16,7 @@ import model_build.devices.policy as device_policies
 from model_build.devices.policy import MAX_POLICY_BYTES, Place, check_name, device_policy
 from model_build.infrastructure.evaluator import allows
 from model_build.infrastructure.services import HEALTH_PREFIX
-from model_build.pipelines.plans import PIPELINES
+from model_build.pipelines.plans import CONTAINERS, PIPELINES
 
 TEMPLATE = Path("model_build/infrastructure/template.yaml")
 PLACE = Place("123456789012", "eu-central-1")
@@ -146,6 +146,76 @@ def test_what_a_pipeline_registers_by_default_is_what_an_approval_releases() -> 
     for group in groups:
         arn = f"arn:aws:sagemaker:eu-central-1:123456789012:model-package-group/{group}"
         assert allows(role_policies("TrainingRole"), "sagemaker:CreateModelPackage", arn)
+
+
+def test_the_key_lets_the_stack_name_it_and_nobody_but_the_job_sign() -> None:
+    """What a key's own policy does not hand on to IAM, no role in the account can be given: CreateAlias is asked of the key, too."""
+    statements = template()["Resources"]["SigningKey"]["Properties"]["KeyPolicy"]["Statement"]
+    account = [{"Statement": [each for each in statements if "root" in each["Principal"]["AWS"]]}]
+    for action in ("PutKeyPolicy", "DescribeKey", "CreateAlias", "UpdateAlias", "DeleteAlias", "ScheduleKeyDeletion"):
+        assert allows(account, f"kms:{action}", "*"), action
+    for action in ("Sign", "CreateGrant"):
+        assert not allows(account, f"kms:{action}", "*"), action
+
+
+def test_what_stays_when_the_stack_goes_does_not_stay_when_it_could_not_be_made() -> None:
+    """Else its names are taken, and the next try fails by them."""
+    kept = {name: each for name, each in template()["Resources"].items() if "DeletionPolicy" in each}
+    assert len(kept) == 8
+    assert {each["DeletionPolicy"] for each in kept.values()} == {"RetainExceptOnCreate"}
+    assert {each["UpdateReplacePolicy"] for each in kept.values()} == {"Retain"}
+
+
+def test_the_training_role_may_fetch_the_containers_that_the_pipelines_run_by_default() -> None:
+    for name, _, _ in CONTAINERS.values():
+        image = f"arn:aws:ecr:eu-central-1:763104351884:repository/{name}-training"
+        for action in ("BatchGetImage", "GetDownloadUrlForLayer", "BatchCheckLayerAvailability"):
+            assert allows(role_policies("TrainingRole"), f"ecr:{action}", image), name
+
+
+def test_the_training_role_may_do_what_a_compilation_in_the_pipeline_does() -> None:
+    job = "arn:aws:sagemaker:eu-central-1:123456789012:compilation-job/linewatch-0123456789abcdef-linux-x86-64"
+    for action in ("CreateCompilationJob", "DescribeCompilationJob", "StopCompilationJob"):
+        assert allows(role_policies("TrainingRole"), f"sagemaker:{action}", job), action
+    assert allows(role_policies("TrainingRole"), "s3:GetBucketLocation", "arn:aws:s3:::models")
+
+
+@pytest.mark.parametrize("role", ["TrainingRole", "ReleaseJobRole", "CompilationRole"])
+def test_every_job_of_sagemaker_may_log_and_count(role: str) -> None:
+    """As the API reference asks of the role that a job is given."""
+    group = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/sagemaker/CompilationJobs"
+    for action in ("CreateLogGroup", "CreateLogStream", "PutLogEvents"):
+        assert allows(role_policies(role), f"logs:{action}", f"{group}:log-stream:x"), action
+    assert allows(role_policies(role), "cloudwatch:PutMetricData", "*")
+
+
+def test_a_device_makes_log_groups_and_writes_into_its_own_streams_alone() -> None:
+    """As aws.greengrass.LogManager does; a group is made, and its streams are listed, without naming a stream."""
+    group = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/greengrass/UserComponent/eu-central-1/com.linewatch.Camera"
+    role, variables = role_policies("TokenExchangeRole"), {"credentials-iot:ThingName": OWN}
+    for action in ("CreateLogGroup", "DescribeLogStreams"):
+        assert allows(role, f"logs:{action}", f"{group}:log-stream:", variables), action
+    for action in ("CreateLogStream", "PutLogEvents"):
+        assert allows(role, f"logs:{action}", f"{group}:log-stream:/2026/11/27/thing/{OWN}", variables)
+        assert not allows(role, f"logs:{action}", f"{group}:log-stream:/2026/11/27/thing/{OTHER}", variables)
+
+
+@pytest.mark.parametrize(
+    ("uri", "taken"),
+    [
+        ("", True),
+        ("s3://linewatch-models-123456789012-eu-central-1/raw", True),
+        (
+            "s3://linewatch-captures-123456789012-eu-central-1/captures/plant-a-0007/Plant-A/SurfaceInspector-1-0-0",
+            True,
+        ),
+        ("s3://Bucket/raw", False),
+        ("/raw", False),
+    ],
+)
+def test_an_alert_may_train_on_whatever_a_pipeline_takes(uri: str, taken: bool) -> None:
+    pattern = template()["Parameters"]["RetrainingData"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, uri)) is taken
 
 
 def test_names_of_one_length_and_a_policy_that_fits() -> None:
