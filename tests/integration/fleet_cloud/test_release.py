@@ -44,7 +44,7 @@ def account(aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
         yield opened
 
 
-def subjects(account: Account) -> list[str]:
+def subjects(account: Account) -> list[str | None]:
     """Of the messages that people got."""
     sent = sns_backends["123456789012"]["eu-central-1"].topics[account.topic].sent_notifications
     return [subject for _, _, subject, *_ in sent]
