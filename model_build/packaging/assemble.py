@@ -73,7 +73,7 @@ def assemble(inputs: Inputs, wish: Wish, folder: Path) -> Assembled:
 
 
 def _fields(inputs: Inputs, wish: Wish, outputs: dict[str, NDArray[Any]]) -> dict[str, Any]:
-    role = wish.role or role_of(outputs, judged_by_pixel=inputs.evaluated.pixel is not None)
+    role = wish.role or role_of(outputs, drawn=any(entry.mask is not None for entry in inputs.data.index.entries))
     preparation = inputs.run.preparation
     if inputs.data.index.ignore is not None:
         preparation = msgspec.structs.replace(preparation, ignore=IGNORE_FILE)
@@ -96,15 +96,15 @@ def _fields(inputs: Inputs, wish: Wish, outputs: dict[str, NDArray[Any]]) -> dic
     }
 
 
-def role_of(outputs: Collection[str], *, judged_by_pixel: bool) -> Role:
-    """What a model with these outputs is good for: one whose masks were never judged, for nobody drew a defect, classifies only.
+def role_of(outputs: Collection[str], *, drawn: bool) -> Role:
+    """What a model with these outputs is good for. Where nobody drew a defect its masks were never judged: it classifies only.
 
     Raises PackageError for other outputs.
     """
     roles: dict[frozenset[str], Role] = {
         frozenset({SCORE}): "classifier",
         frozenset({MASK}): "segmenter",
-        frozenset({SCORE, MASK}): "inspector" if judged_by_pixel else "classifier",
+        frozenset({SCORE, MASK}): "inspector" if drawn else "classifier",
     }
     if frozenset(outputs) not in roles:
         raise PackageError(f"the model's outputs are {sorted(outputs)}, expected {SCORE!r} or {MASK!r} or both")

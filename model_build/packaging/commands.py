@@ -104,7 +104,7 @@ def _add_package(commands: Commands) -> None:
     package.add_argument(
         "--role",
         choices=["classifier", "segmenter", "inspector"],
-        help="default: by the model's outputs; classifier where no masks were judged",
+        help="default: by the model's outputs; classifier where nobody drew a defect",
     )
     package.add_argument("--minimum-area", type=int, default=1, help="fewest mask cells that make a defect (default 1)")
     package.add_argument("--licence", default="not stated", help="of the weights and the golden pictures")

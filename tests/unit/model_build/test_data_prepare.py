@@ -178,7 +178,7 @@ def test_prepare_says_what_a_split_cannot_do(tmp_path: Path, capsys: pytest.Capt
         save(raw / "test" / "dent" / f"{number}.png", picture(50 + number))
     told = {}
     for method in ("auto", "suggested"):
-        assert main(["prepare", str(raw), str(tmp_path / method), "--split", method]) == 0
+        assert main(["prepare", str(raw), str(tmp_path / method), "--split", method, "--rare", "pool"]) == 0
         told[method] = capsys.readouterr().out
     assert "split at random: the source's own has 0 defective picture(s) in its train split" in told["auto"]
     assert "4 folds instead of 5" in told["auto"]

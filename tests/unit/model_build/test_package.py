@@ -134,7 +134,7 @@ def test_golden_pictures_of_a_set_in_which_nobody_drew_a_defect(weak: bool, tmp_
 
 
 def test_masks_that_nobody_judged_are_not_offered() -> None:
-    assert role_of({"score", "mask"}, judged_by_pixel=True) == "inspector"
-    assert role_of({"score", "mask"}, judged_by_pixel=False) == "classifier"
+    assert role_of({"score", "mask"}, drawn=True) == "inspector"
+    assert role_of({"score", "mask"}, drawn=False) == "classifier"
     with pytest.raises(PackageError, match="expected 'score' or 'mask' or both"):
-        role_of({"logits"}, judged_by_pixel=True)
+        role_of({"logits"}, drawn=True)
