@@ -13,7 +13,7 @@ from model_build.compiling.asking import asked
 from model_build.compiling.running import Model
 from model_build.data.prepared import Entry, PreparedSet
 from model_build.evaluation.pixels import PixelCounts
-from model_build.samples.scores import average_precision
+from model_build.evaluation.scores import average_precision
 from model_build.training.joining import Joined
 
 Steps = Callable[[Iterable[str]], Iterable[str]]

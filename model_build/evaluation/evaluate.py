@@ -14,7 +14,7 @@ from model_build.evaluation.intervals import Interval, by_part
 from model_build.evaluation.operating_point import OperatingPoint, Outcome, Target, choose, oracle_escapes, outcome
 from model_build.evaluation.pixels import PixelCounts, PixelPrecision
 from model_build.evaluation.predictions import Predictions
-from model_build.samples.scores import auroc, average_precision
+from model_build.evaluation.scores import auroc, average_precision
 
 Steps = Callable[[Iterable[str]], Iterable[str]]
 

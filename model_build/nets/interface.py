@@ -58,6 +58,15 @@ NETS = {
             None,
             "ours: one compact net, score and mask",
         ),
+        Net(
+            "compact-classifier",
+            "torch",
+            ("score",),
+            ("classifier",),
+            224,
+            "the bundle's classifier, small, learns from masks too",
+        ),
+        Net("compact-segmenter", "torch", ("mask",), ("segmenter",), None, "the bundle's segmenter, a small U-Net"),
         Net("resnet18", "torch", ("score",), ("classifier",), 224, "the reference's classifier"),
         Net(
             "unet", "tensorflow", ("mask",), ("segmenter",), 224, "the reference's segmenter, MobileNetV2-0.35 encoder"

@@ -90,7 +90,7 @@ def _fields(inputs: Inputs, wish: Wish, outputs: dict[str, NDArray[Any]]) -> dic
         "outputs": [_tensor(name, outputs[name]) for name in sorted(outputs)],
         "preparation": preparation,
         "thresholds": _thresholds(inputs, wish, role),
-        "metrics": _metrics(inputs),
+        "metrics": _metrics(inputs, role),
         "provenance": _provenance(inputs, wish),
         "golden": Golden(file=golden.GOLDEN_FILE, pictures=1, tolerances=Tolerances()),
     }
@@ -131,16 +131,17 @@ def _thresholds(inputs: Inputs, wish: Wish, role: Role) -> dict[str, Any]:
     )
 
 
-def _metrics(inputs: Inputs) -> dict[str, float]:
+def _metrics(inputs: Inputs, role: Role) -> dict[str, float]:
+    """The evaluation's. What happens to the pictures is told at thresholds of the score: a segmenter's manifest has none."""
     found = inputs.evaluated
-    total = found.outcome.defective + found.outcome.good
-    metrics = {
-        "image_ap": found.image_ap,
-        "image_auroc": found.auroc,
-        "escapes": found.outcome.escapes / max(1, found.outcome.defective),
-        "false_rejects": found.outcome.false_rejects / max(1, found.outcome.good),
-        "reviews": found.outcome.reviews / max(1, total),
-    }
+    metrics = {"image_ap": found.image_ap, "image_auroc": found.auroc}
+    if role != "segmenter":
+        total = found.outcome.defective + found.outcome.good
+        metrics |= {
+            "escapes": found.outcome.escapes / max(1, found.outcome.defective),
+            "false_rejects": found.outcome.false_rejects / max(1, found.outcome.good),
+            "reviews": found.outcome.reviews / max(1, total),
+        }
     if found.pixel is not None:
         metrics |= {"pixel_ap": found.pixel.ap.value, "pixel_iou": found.pixel.iou}
     return {name: round(value, 6) for name, value in (metrics | inputs.weights.figures).items()}

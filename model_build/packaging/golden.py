@@ -52,6 +52,7 @@ class _Judged:
     outputs: Outputs
     margin: float
     steadiness: float
+    label: int | None  # of the defective cells together, by the mask; None where it shows none
 
 
 def from_data(data: PreparedSet, names: Iterable[str], preparation: Preparation) -> Iterator[Candidate]:
@@ -88,7 +89,8 @@ def drawn(preparation: Preparation, seed: int) -> Iterator[Candidate]:
 
 
 def choose(candidates: Iterable[Candidate], predict: Predict, manifest: Manifest) -> list[tuple[Candidate, Outputs]]:
-    """At most EACH of either kind, away from the thresholds, rightly judged where that is known. Raises InputError when there are none."""
+    """At most EACH of either kind, away from the thresholds, rightly judged where that is known, and one more of each label among them that
+    these do not show: a runtime that spoils one channel must not pass. Raises InputError when there are none of a kind."""
     judged = [found for candidate in candidates if (found := _judge(candidate, predict, manifest)) is not None]
     picks: list[_Judged] = []
     for kind in {found.candidate.defective for found in judged}:
@@ -97,6 +99,8 @@ def choose(candidates: Iterable[Candidate], predict: Predict, manifest: Manifest
         None not in {found.candidate.defective for found in judged} and len({p.candidate.defective for p in picks}) < 2
     ):
         raise InputError("no picture of either kind is judged rightly and clearly enough for a golden set")
+    for label in sorted({found.label for found in judged if found.label is not None} - {pick.label for pick in picks}):
+        picks += _spread([found for found in judged if found.label == label])[:1]
     return [(pick.candidate, pick.outputs) for pick in sorted(picks, key=lambda pick: pick.candidate.name)]
 
 
@@ -116,7 +120,7 @@ def _judge(candidate: Candidate, predict: Predict, manifest: Manifest) -> _Judge
     """None when the picture is judged wrongly, too close to a threshold, or its mask is unsteady."""
     outputs = {name: _rounded(value) for name, value in predict(candidate.tensor).items()}
     scores, masks = manifest.thresholds.score, manifest.thresholds.mask
-    margins, said, steadiness = [], None, 1.0
+    margins, said, steadiness, label = [], None, 1.0, None
     if scores is not None:
         score = float(outputs[manifest.output("scores").name].item())
         margins.append(min(abs(score - scores.fail), abs(score - scores.review)))
@@ -128,10 +132,12 @@ def _judge(candidate: Candidate, predict: Predict, manifest: Manifest) -> _Judge
         if lax and strict < STEADY * lax:
             return None
         steadiness = strict / lax - lax**-0.5 if lax else 1.0  # a large mask has less edge for its size
+        label = int(np.where(mask[0].max(axis=0) >= cut, mask[0], 0).sum(axis=(1, 2)).argmax()) if strict else None
         said = said or ("fail" if strict else "pass")
         margins.append(1.0)
     right = {None: True, True: said == "fail", False: said == "pass"}[candidate.defective]
-    return _Judged(candidate, outputs, min(margins), steadiness) if right and min(margins) >= LEAST_CLEAR else None
+    clear = min(margins) >= LEAST_CLEAR
+    return _Judged(candidate, outputs, min(margins), steadiness, label) if right and clear else None
 
 
 def _spread(judged: list[_Judged]) -> list[_Judged]:

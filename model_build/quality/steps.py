@@ -21,7 +21,7 @@ _CODE = {
         *(f"model_build/compiling/{name}.py" for name in ("asking", "locating", "pictures", "running")),
         _VISION,
     ),
-    "evaluate": ("model_build/evaluation/*.py", "model_build/samples/scores.py"),
+    "evaluate": ("model_build/evaluation/*.py",),
     "compile": ("model_build/compiling/**/*.py", _VISION),
     "latency": ("model_build/quality/latency.py", "model_build/compiling/running.py", "tools/agent_bench/nets.py"),
 }

@@ -8,7 +8,7 @@ from linewatch_vision.masks import read_mask
 from linewatch_vision.preparation import Box, Transform
 from numpy.typing import NDArray
 
-from model_build.samples.scores import auroc, average_precision, histogram_average_precision
+from model_build.evaluation.scores import auroc, average_precision, histogram_average_precision
 
 # Wanted shares on validation data. An escape costs more than a look by a person, a false reject costs a good part.
 FALSE_REJECTS = 0.005  # of the good parts, at or above the fail threshold

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
+from model_build.evaluation.scores import average_precision
 from model_build.samples.data import Prepared, batches
 from model_build.samples.nets import SurfaceClassifier, SurfaceSegmenter, kind_masks
 from model_build.samples.plan import Course
-from model_build.samples.scores import average_precision
 
 CROP = 160  # the segmenter learns from crops: three times as many looks at defects in the same time
 

@@ -24,7 +24,7 @@ from model_build.training.run import MODEL_FILE, Epoch, read_run
 from model_build.training.session import Order, Report, Session
 
 _NETS = "\n".join(
-    f"  {net.name:10} {net.about} ({net.framework}; gives {' and '.join(net.outputs)})" for net in NETS.values()
+    f"  {net.name:18} {net.about} ({net.framework}; gives {' and '.join(net.outputs)})" for net in NETS.values()
 )
 _TRAIN = f"""Train a net on a prepared folder; RUN then holds everything that was learnt and how.
 
@@ -37,10 +37,10 @@ was best says how long the final model learns, from all training pictures. The t
 Squash, letterbox or tiles? The input has the pictures' own aspect ratio and about --pixels pixels. Where all pictures are within a tenth of
 that ratio they are squashed into it, else letterboxed, by itself: one prediction a part, the fastest. It is enough while the smallest
 defect stays some 4 pixels wide in the input (`report` shows the defects' areas). Where it does not, first give more --pixels; a net of a
-fixed size (resnet18, unet) has none to give. Then take --tiles W,H,OVERLAP, in pixels of the frame: the net sees pieces of W x H that share
-OVERLAP or more, and a part is as bad as its worst piece. OVERLAP: as wide as the defects to be found. Each tile costs one prediction, and
-what shows only in the part as a whole is not learnt. Half of each batch are tiles that show a defect. A defective picture without a mask
-teaches nothing then, as nobody knows which tile is meant.
+fixed size (compact-classifier, resnet18, unet) has none to give. Then take --tiles W,H,OVERLAP, in pixels of the frame: the net sees
+pieces of W x H that share OVERLAP or more, and a part is as bad as its worst piece. OVERLAP: as wide as the defects to be found. Each tile
+costs one prediction, and what shows only in the part as a whole is not learnt. Half of each batch are tiles that show a defect. A defective
+picture without a mask teaches nothing then, as nobody knows which tile is meant.
 
 Every epoch ends with a checkpoint; after an interruption the same command with --resume goes on where it was. Where ImageNet weights are
 not installed the net starts from scratch, and says so. Without defective pictures it learns from drawn defects.

@@ -8,8 +8,8 @@ import numpy as np
 from linewatch_vision.preparation import Transform
 from numpy.typing import NDArray
 
+from model_build.evaluation.scores import average_precision, histogram_average_precision
 from model_build.nets.interface import Learner, Said
-from model_build.samples.scores import average_precision, histogram_average_precision
 from model_build.training.pictures import Look, Pictures
 
 _AT_ONCE = 8  # units predicted together: bounds the memory

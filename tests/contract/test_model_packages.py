@@ -95,10 +95,11 @@ def test_the_golden_set_of_the_segmenter_has_every_kind_and_a_good_part() -> Non
     manifest = manifest_of("SurfaceSegmenter")
     thresholds = manifest.thresholds.mask
     assert thresholds is not None
+    assert set(manifest.labels) == set(KINDS)
     found = set()
     for case in read_golden(MODELS / manifest.name, manifest):
-        mask = case.outputs["mask"][0]
-        defective = mask.max(axis=0) >= thresholds.pixel * 255
+        mask = case.outputs[manifest.output("mask").name][0]
+        defective = mask.max(axis=0) >= thresholds.pixel * (255 if mask.dtype == np.uint8 else 1)
         found.add(manifest.labels[int(mask[:, defective].sum(axis=1).argmax())] if defective.any() else "good")
     assert found == {*KINDS, "good"}
 
@@ -130,9 +131,10 @@ def test_a_golden_set_that_does_not_fit_the_manifest_is_refused(tmp_path: Path) 
     path.write_bytes(b"not an archive")
     with pytest.raises(PackageError, match=r"golden\.npz"):
         read_golden(tmp_path, manifest)
-    wrong = {"input.picture": np.zeros((1, 2), np.uint8)}
+    name = manifest.inputs[0].name
+    wrong = {f"input.{name}": np.zeros((1, 2), np.uint8)}
     np.savez(path, **wrong)  # type: ignore[arg-type]  # numpy's stub mistakes the names for its options
-    with pytest.raises(PackageError, match=r"input\.picture: expected uint8"):
+    with pytest.raises(PackageError, match=rf"input\.{name}: expected uint8"):
         read_golden(tmp_path, manifest)
     with pytest.raises(PackageError, match="No such file"):
         read_golden(tmp_path / "nowhere", manifest)
@@ -163,9 +165,9 @@ def _inspected(row: dict[str, str]) -> Part:
     frame = frame_of(row["part_id"])
     classifier, segmenter = (manifest_of(name) for name in PAIR)
     seen = prepare(frame, "Mono8", classifier.preparation)
-    score = predictor(classifier.name, "openvino")({"picture": seen.tensor})["score"]
+    score = predictor(classifier.name, "openvino")({classifier.inputs[0].name: seen.tensor})["score"]
     looked = prepare(frame, "Mono8", segmenter.preparation)
-    mask = predictor(segmenter.name, "openvino")({"picture": looked.tensor})["mask"]
+    mask = predictor(segmenter.name, "openvino")({segmenter.inputs[0].name: looked.tensor})["mask"]
     thresholds = segmenter.thresholds.mask
     assert thresholds is not None
     reading = read_mask(mask, labels=segmenter.labels, thresholds=thresholds, transform=looked.transform, limit=32)
@@ -188,14 +190,13 @@ def test_the_classifier_judges_the_demo_parts_as_its_manifest_says(parts: list[P
     assert len(rejects) <= allowed(metrics["false_rejects"], len(good)), rejects
 
 
-def test_the_segmenter_finds_the_demo_parts_defects_as_its_manifest_says(parts: list[Part]) -> None:
-    metrics = manifest_of("SurfaceSegmenter").metrics
+def test_the_segmenter_finds_the_demo_parts_defects_and_little_else(parts: list[Part]) -> None:
     defective = [part for part in parts if part.label == "anomalous"]
     good = [part for part in parts if part.label == "normal"]
     escapes = [part.part_id for part in defective if not part.found]
     rejects = [part.part_id for part in good if part.found]
-    assert len(escapes) <= allowed(metrics["escapes"], len(defective)), escapes
-    assert len(rejects) <= allowed(metrics["false_rejects"], len(good)), rejects
+    assert len(escapes) <= allowed(0.01, len(defective)), escapes
+    assert len(rejects) <= allowed(0.01, len(good)), rejects
     named = [part for part in defective if part.found & part.kinds]
     assert len(named) >= 0.75 * len(defective)
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from model_build.nets.interface import DEVIATION, MEAN, Batch, Pictures, Said, Setup, Start
 from model_build.nets.pytorch.backbone import load_imagenet
+from model_build.nets.pytorch.compact import CompactClassifier, CompactSegmenter
 from model_build.nets.pytorch.export import export
 from model_build.nets.pytorch.inspector import Inspector
 from model_build.nets.pytorch.losses import loss_of
@@ -148,6 +149,8 @@ def normalised(planes: Tensor) -> Tensor:
 def _made(setup: Setup) -> tuple[nn.Module, Start]:
     makers: Mapping[str, Callable[[], nn.Module]] = {
         "inspector": lambda: Inspector(setup.classes),
+        "compact-classifier": lambda: CompactClassifier(setup.classes),
+        "compact-segmenter": lambda: CompactSegmenter(setup.classes),
         "resnet18": ResNet18,
     }
     net = makers[setup.net.name]()

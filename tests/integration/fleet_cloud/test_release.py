@@ -313,7 +313,8 @@ def test_what_is_compiled_after_the_approval_passes_the_gate_before_it_is_signed
     assert (ended.status, outcome["status"], outcome["note"]) == ("SUCCEEDED", "deployed", "")
     [request] = account.neo.jobs.values()
     assert request["OutputConfig"]["TargetPlatform"] == {"Os": "LINUX", "Arch": "X86_64"}
-    assert json.loads(request["InputConfig"]["DataInputConfig"]) == {"picture": [1, 224, 224, 3]}
+    (taken,) = load_manifest(PACKAGE).inputs
+    assert json.loads(request["InputConfig"]["DataInputConfig"]) == {taken.name: list(taken.shape)}
     assert ended.states.count("LookAtCompile") == 3
     assert [job["ContainerArguments"][2:3] for job in account.jobs] == [["--source"], ["--compiled"]]
     verdict = account.get(f"releases/{outcome['release']}/evaluation.json")

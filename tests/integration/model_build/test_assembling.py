@@ -289,3 +289,34 @@ def test_golden_masks_are_steady_ones(chain: Chain) -> None:
     assert not names & {found.name for found in hanging}
     with pytest.raises(InputError, match="no picture of either kind"):
         choose([*good, *hanging], predict, manifest)
+
+
+def test_golden_masks_show_every_label(chain: Chain) -> None:
+    """A runtime that spoils one channel alone is noticed: also the label that its pictures show less steadily than the others'."""
+    assert chain.package("--role", "segmenter") == 0
+    _, manifest = package_of(chain)
+    labels = ("scratch", "crack", "spot", "inclusion")
+    output = msgspec.structs.replace(manifest.outputs[0], shape=(1, 4, 8, 12))
+    several = msgspec.structs.replace(manifest, labels=labels, outputs=(output,))
+
+    def predict(tensor: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
+        mask = np.zeros((1, 4, 8, 12), np.float32)
+        if tensor.max() >= 100:
+            label = int(tensor.max()) // 10 % 10
+            mask[0, label, : 8 - 2 * label] = 0.9
+        return {"mask": mask}
+
+    def candidate(value: int) -> Candidate:
+        return Candidate(f"{value}", np.full((1, 32, 48, 3), value, np.uint8), value >= 100)
+
+    found = choose([candidate(value) for value in (*range(5), *range(100, 140))], predict, several)
+    shown = [int(outputs["mask"].sum(axis=(0, 2, 3)).argmax()) for case, outputs in found if case.defective]
+    assert sorted(set(shown)) == [0, 1, 2, 3]
+    assert len(found) == 9  # three good ones, three of the steadiest label, one of each other
+
+
+def test_a_segmenters_metrics_are_those_that_its_thresholds_decide(chain: Chain) -> None:
+    assert chain.package("--role", "segmenter") == 0
+    _, manifest = package_of(chain)
+    assert manifest.thresholds.score is None
+    assert set(manifest.metrics) == {"image_ap", "image_auroc", "pixel_ap", "pixel_iou"}

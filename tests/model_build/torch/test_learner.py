@@ -100,6 +100,40 @@ def test_a_net_learns() -> None:
     assert said.masks[0, 0, 6:8, 6:8].mean() > 0.5 > said.masks[0, 0, 20:, :8].mean()
 
 
+def test_masks_teach_the_compact_classifier_and_leave_its_answer_alone() -> None:
+    about = setup("compact-classifier")
+    truth = batch(0, about)
+    weak = Batch(truth.pictures, np.zeros_like(truth.masks), np.zeros_like(truth.counts), truth.defective)
+    assert TorchLearner(about).learn(truth) > TorchLearner(about).learn(weak) + 0.1
+    net = TorchLearner(about)._net
+    x = torch.zeros(2, 3, about.height, about.width)
+    assert net.train()(x)[1].shape == (2, about.classes, about.height // 8, about.width // 8)
+    assert net.eval()(x)[1] is None
+
+
+def test_the_compact_segmenter_starts_from_nothing_here_and_learns_each_class() -> None:
+    about = Setup(NETS["compact-segmenter"], 2, 64, 64, seed=0, steps=80, rate=3e-3, weight_decay=0.0, average=0.8)
+    learner = TorchLearner(about)
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(90, 110, (4, 64, 64, 3), dtype=np.uint8)
+    masks = np.zeros((4, 2, 64, 64), np.float32)
+    for place, light in ((0, 230), (1, 10)):
+        pictures[place, 8:20, 8:20] = light
+        masks[place, place, 8:20, 8:20] = 1
+    shown = Batch(pictures, masks, np.ones((4, 64, 64), np.float32), np.array([1, 1, 0, 0], np.float32))
+    first = learner.say(pictures).masks
+    assert first is not None
+    assert first.shape == masks.shape
+    assert first.max() < 0.1
+    for _ in range(80):
+        learner.learn(shown)
+    said = learner.say(pictures).masks
+    assert said is not None
+    for place in range(2):
+        assert said[place, place, 10:18, 10:18].mean() > 0.5 > said[place, 1 - place].max()
+    assert said[2:].max() < 0.5
+
+
 def test_a_foreign_checkpoint_and_a_loss_that_is_no_number_are_refused() -> None:
     learner = TorchLearner(setup())
     with pytest.raises(InputError, match="another net"):

@@ -15,7 +15,7 @@ from model_build.data.prepared import PreparedSet
 from model_build.data.records import Mask
 from model_build.data.splits import SPLITS_FILE, TEST, read_splits
 from model_build.evaluation.predictions import Document, open_predictions
-from model_build.samples.scores import average_precision
+from model_build.evaluation.scores import average_precision
 from model_build.training.run import read_run
 from tests.model_build.inspecting import inspected
 from tests.unit.model_build.pictures import save

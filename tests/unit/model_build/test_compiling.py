@@ -217,7 +217,7 @@ def test_in_float32_a_trained_model_gives_its_golden_scores() -> None:
     assert compiled.get_property("INFERENCE_PRECISION_HINT") == openvino.Type.f32
     for case in read_golden(folder, manifest):
         (picture,), (wanted,) = case.inputs.values(), case.outputs.values()
-        assert np.abs(compiled(picture)[0] - wanted).max() < 1e-5
+        assert np.abs(compiled(picture)[0] - wanted).max() < 1e-4  # they are kept to four digits
 
 
 def test_a_model_that_is_none_of_ours_is_refused(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from model_build.evaluation.intervals import by_part, proportion, upper_bound
 from model_build.evaluation.opening import open_test_split
 from model_build.evaluation.operating_point import Target, choose, oracle_escapes, outcome
 from model_build.evaluation.pixels import PixelCounts
-from model_build.samples.scores import average_precision
+from model_build.evaluation.scores import average_precision
 from tests.unit.model_build.pictures import picture, reference, save
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from linewatch_common.manifest import MaskThresholds
 
+from model_build.evaluation.scores import auroc, average_precision, histogram_average_precision
 from model_build.samples.operating_point import (
     found_defects,
     mask_metrics,
@@ -11,7 +12,6 @@ from model_build.samples.operating_point import (
     score_metrics,
     score_thresholds,
 )
-from model_build.samples.scores import auroc, average_precision, histogram_average_precision
 
 LABELS = np.array([True, False, True, False])
 
