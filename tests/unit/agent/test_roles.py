@@ -1,14 +1,23 @@
 """Offers, activation, restoring, withdrawal, retirement."""
 
+import hashlib
+import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 from linewatch_agent.__main__ import build_core, trust_of
 from linewatch_agent.active import ActiveFile
+from linewatch_agent.backends.openvino_backend import OpenVinoBackend
+from linewatch_agent.backends.port import Backend, Net
 from linewatch_agent.config import AgentConfig
+from linewatch_agent.folders import Format
+from linewatch_agent.loading import ModelLoader
 from linewatch_agent.metrics import Metrics
 from linewatch_agent.packages import PackageStore
+from linewatch_agent.registry import ModelRegistry
 from linewatch_agent.roles import REPLACED_SECONDS, Roles, RoleSettings
 from linewatch_agent.roots import ModelRoots
 from linewatch_agent.trust import Trust
@@ -17,19 +26,35 @@ from linewatch_common.messages.models import ModelActivated, ModelProved, ModelR
 from tests.unit.agent.support import make_package, offer_of
 
 PATIENCE = 1800.0
+
+
+def _array() -> bytes:
+    """A .npy in place of an .npz."""
+    file = io.BytesIO()
+    np.save(file, np.zeros(3))
+    return file.getvalue()
+
+
 NAME = "com.linewatch.EdgeAgent"
 
 
 class Bench:
     """An agent's roles in `work`, with a clock of its own. Another Bench on the same folder is a restarted agent."""
 
-    def __init__(self, work: Path, config: AgentConfig | None = None) -> None:
+    def __init__(
+        self,
+        work: Path,
+        config: AgentConfig | None = None,
+        *,
+        backends: Mapping[Format, Backend] | None = None,
+    ) -> None:
         config = config or AgentConfig()
         self.now = 1000.0
         self.work = work
         self.core = build_core(config, "d", work, ())
+        loader = ModelLoader(backends or {}, trust_of(config, work))
         self.roles = Roles(
-            self.core.registry,
+            ModelRegistry(loader, 10**9) if backends else self.core.registry,
             PackageStore(work / "models", 100_000_000, trust_of(config, work)),
             ActiveFile(work / "active.json"),
             RoleSettings(component=NAME, root=work / "models", latency_budget_ms=5000, withdrawal_seconds=PATIENCE),
@@ -130,6 +155,56 @@ def test_a_bad_package_is_refused_and_what_runs_is_not_touched(
     assert bench.core.counters.snapshot()["models_refused"] == 1
 
 
+@pytest.mark.parametrize("trial", [True, False])
+@pytest.mark.parametrize("golden", [b"", _array()], ids=["empty", "one array"])
+def test_a_golden_set_that_is_none_is_refused_at_once(
+    bench: Bench, package: Path, tmp_path: Path, golden: bytes, trial: bool
+) -> None:
+    """Whoever signed it: its digest is right. Without an answer the install would wait for a minute and not say why."""
+    bench.roles.answer(offer_of(package))
+    bad = make_package(tmp_path / "bad", version="2.0.0")
+    (bad / "golden.npz").write_bytes(golden)
+    manifest = json.loads((bad / "manifest.json").read_text())
+    manifest["files"]["golden.npz"] = hashlib.sha256(golden).hexdigest()
+    (bad / "manifest.json").write_text(json.dumps(manifest))
+    answer = bench.roles.answer(offer_of(bad, trial=trial, nonce="n2"))
+    assert isinstance(answer, ModelRefused)
+    assert "golden.npz: " in answer.reason
+    assert bench.serving == {"classifier": "Tiny-1-0-0"}
+
+
+class _Unfit:
+    """A runtime that raises what no adapter foresaw, such as MemoryError, for the models in `folder`."""
+
+    name = "unfit"
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._real = OpenVinoBackend()
+
+    def load(self, path: Path) -> Net:
+        if self._folder in str(path):
+            raise MemoryError("std::bad_alloc")
+        return self._real.load(path)
+
+
+def test_whatever_goes_wrong_in_a_proof_is_answered(bench: Bench, package: Path, successor: Path) -> None:
+    bench.roles.answer(offer_of(package))
+    again = Bench(bench.work, backends={Format.ONNX: _Unfit("Tiny-2-0-0")})
+    answer = again.roles.answer(offer_of(successor, trial=True))
+    assert isinstance(answer, ModelRefused)
+    assert "MemoryError: std::bad_alloc" in answer.reason
+    assert again.serving == {"classifier": "Tiny-1-0-0"}
+
+
+def test_whatever_goes_wrong_with_one_role_the_other_is_restored(bench: Bench, package: Path, tmp_path: Path) -> None:
+    bench.roles.answer(offer_of(package))
+    bench.roles.answer(offer_of(make_package(tmp_path / "s", name="Mask", role="segmenter")))
+    again = Bench(bench.work, backends={Format.ONNX: _Unfit("Tiny-1-0-0")})
+    assert again.serving == {"segmenter": "Mask-1-0-0"}
+    assert "role classifier: Tiny-1-0-0 is not restored: MemoryError: std::bad_alloc" in again.roles.problems()
+
+
 def _spoil(package: Path, change: str) -> None:
     if change == "digest":
         (package / "model.onnx").write_bytes(b"changed")
@@ -225,6 +300,40 @@ def test_one_broken_copy_does_not_keep_the_other_role_away(bench: Bench, package
     bench.roles.answer(offer_of(make_package(tmp_path / "s", name="Mask", role="segmenter")))
     (Path(bench.roles.statuses()["classifier"].folder) / "manifest.json").unlink()
     assert Bench(bench.work).serving == {"segmenter": "Mask-1-0-0"}
+
+
+def test_a_model_that_cannot_be_restored_is_not_forgotten_when_another_role_changes(
+    bench: Bench, package: Path, tmp_path: Path
+) -> None:
+    """A key that was left out by mistake, say: once it is back, so is the model, with or without its component."""
+    bench.roles.answer(offer_of(package))
+    model = Path(bench.roles.statuses()["classifier"].folder) / "model.onnx"
+    good = model.read_bytes()
+    model.write_bytes(b"not readable at the moment")
+    again = Bench(bench.work)
+    assert isinstance(
+        again.roles.answer(offer_of(make_package(tmp_path / "s", name="Mask", role="segmenter"))), ModelActivated
+    )
+    model.write_bytes(good)
+    assert Bench(bench.work).serving == {"classifier": "Tiny-1-0-0", "segmenter": "Mask-1-0-0"}
+
+
+def test_a_successor_of_a_model_that_was_not_restored_takes_its_place(
+    bench: Bench, package: Path, successor: Path
+) -> None:
+    bench.roles.answer(offer_of(package))
+    (Path(bench.roles.statuses()["classifier"].folder) / "model.onnx").write_bytes(b"cut by a power failure")
+    again = Bench(bench.work)
+    again.roles.answer(offer_of(successor))
+    last = Bench(bench.work)
+    assert (last.serving, last.copies) == ({"classifier": "Tiny-2-0-0"}, ["Tiny-2-0-0"])
+
+
+def test_a_trial_of_what_serves_repairs_its_copy(bench: Bench, package: Path) -> None:
+    bench.roles.answer(offer_of(package))
+    (Path(bench.roles.statuses()["classifier"].folder) / "golden.npz").write_bytes(b"a bad sector")
+    assert isinstance(bench.roles.answer(offer_of(package, trial=True, nonce="n2")), ModelProved)
+    assert Bench(bench.work).serving == {"classifier": "Tiny-1-0-0"}
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"roles": 1}', b"\xff"])
