@@ -244,6 +244,7 @@ class Roles:
         before = self._state.active.get(offer.role)
         if before is not None and _is_same(before, offer):
             before.offered, before.withdrawn_at = True, None
+            self._leave_other_roles(before)
             # A rollback. Where another component stands behind what waited, it offers again.
             self._waits_no_longer(offer.role, f"{offer.identifier} was offered again")
             return _activated(offer, None)
@@ -260,7 +261,9 @@ class Roles:
             if package.fresh:
                 self._store.drop(package.folder)
             raise
-        self._serve(_Active(offer.role, package, model, offered=True, previous=previous))
+        active = _Active(offer.role, package, model, offered=True, previous=previous)
+        self._serve(active)
+        self._leave_other_roles(active)
         self._waiting.drop(offer.role, f"{offer.identifier} is active")
         replaced = None if before is None else self._replace(before, offer.identifier)
         self._counters.add("models_activated")
@@ -311,10 +314,12 @@ class Roles:
             return model, prove(model.net, package.folder, package.manifest, self._settings.latency_budget_ms)
 
     def _write_down(self, role: str, package: StoredPackage | None, previous: str | None = None) -> None:
-        """Make durable that `package` serves `role` (None: nothing does) in place of `previous`. Raises StorageError."""
-        serving = {name: self._recorded(active.package, active.previous) for name, active in self._state.active.items()}
-        records = self._state.unrestored | serving
-        records.pop(role, None)
+        """Make durable that `package` serves `role` alone (None: nothing does) in place of `previous`. Raises StorageError."""
+        left = {role} if package is None else {role, *self._other_roles(role, package.manifest.name)}
+        records = self._state.unrestored | {
+            name: self._recorded(active.package, active.previous) for name, active in self._state.active.items()
+        }
+        records = {name: record for name, record in records.items() if name not in left}
         if package is not None:
             records[role] = self._recorded(package, previous)
         self._file.write(records)
@@ -339,6 +344,27 @@ class Roles:
             state.replaced = [old for old in state.replaced if old.active.package.folder != active.package.folder]
         self._store.in_service(active.package.folder)
         self._on_change()
+
+    def _other_roles(self, role: str, model: str) -> list[str]:
+        """What another version of `model` serves: a component holds one version, and that has one role."""
+        return [
+            name
+            for name, active in self._state.active.items()
+            if name != role and active.package.manifest.name == model
+        ]
+
+    def _leave_other_roles(self, active: _Active) -> None:
+        """Other versions of this model are replaced by it, whatever their role is."""
+        for role in self._other_roles(active.role, active.package.manifest.name):
+            with self._lock:
+                other = self._state.active.pop(role)
+            self._replace(other, active.identifier)
+            log.info("role %s: %s left it, replaced by %s", role, other.identifier, active.identifier)
+            self._on_change()
+            try:
+                self._write_down(active.role, active.package, active.previous)
+            except StorageError as error:
+                log.warning("role %s: %s comes back at the next start: %s", role, other.identifier, error)
 
     def _replace(self, before: _Active, by: str) -> str | None:
         self._state.replaced.append(_Replaced(before, self._clock(), by))

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -258,6 +259,36 @@ def test_a_rollback_brings_the_old_model_back(bench: Bench, package: Path, succe
     [retired] = bench.roles.retire_due(None, 0.0)
     assert retired.identifier == "Tiny-2-0-0"
     assert (bench.loaded, bench.serving, bench.copies) == (["Tiny-1-0-0"], {"classifier": "Tiny-1-0-0"}, ["Tiny-1-0-0"])
+
+
+def test_a_rollback_over_a_change_of_role_leaves_nothing_of_the_newer_version(bench: Bench, package: Path) -> None:
+    """Inspector prefers the role `inspector`: the line would go on with the version that was taken back."""
+    bench.roles.answer(offer_of(package))
+    both = make_package(package.parent / "both", version="2.0.0", role="inspector")
+    bench.roles.answer(offer_of(both, nonce="n2"))
+    assert bench.serving == {"inspector": "Tiny-2-0-0"}
+    assert bench.loaded == ["Tiny-1-0-0", "Tiny-2-0-0"], "what Inspector still names is there"
+    assert isinstance(bench.roles.answer(offer_of(package, nonce="n3")), ModelActivated)
+    assert bench.serving == {"classifier": "Tiny-1-0-0"}
+    [retired] = bench.roles.retire_due(["Tiny-1-0-0"], bench.now + 1)
+    assert (retired.identifier, retired.role, retired.reason) == ("Tiny-2-0-0", "inspector", "replaced by Tiny-1-0-0")
+    assert (bench.loaded, bench.copies) == (["Tiny-1-0-0"], ["Tiny-1-0-0"])
+    assert Bench(bench.work).serving == {"classifier": "Tiny-1-0-0"}
+
+
+def test_two_roles_that_an_older_agent_recorded_for_one_model_become_one_with_its_offer(
+    bench: Bench, package: Path, tmp_path: Path
+) -> None:
+    bench.roles.answer(offer_of(package))
+    other = Bench(tmp_path / "other")
+    other.roles.answer(offer_of(make_package(tmp_path / "both", version="2.0.0", role="inspector")))
+    shutil.copytree(other.work / "models" / "Tiny-2-0-0", bench.work / "models" / "Tiny-2-0-0")
+    mine, theirs = (json.loads((each.work / "active.json").read_text()) for each in (bench, other))
+    (bench.work / "active.json").write_text(json.dumps({**mine, "roles": mine["roles"] | theirs["roles"]}))
+    again = Bench(bench.work)
+    assert sorted(again.serving) == ["classifier", "inspector"]
+    assert isinstance(again.roles.answer(offer_of(package)), ModelActivated)
+    assert (again.serving, Bench(bench.work).serving) == ({"classifier": "Tiny-1-0-0"}, {"classifier": "Tiny-1-0-0"})
 
 
 def test_the_same_version_with_another_content_replaces_itself(bench: Bench, package: Path, tmp_path: Path) -> None:
