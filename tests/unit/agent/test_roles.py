@@ -18,10 +18,14 @@ from linewatch_agent.folders import Format
 from linewatch_agent.loading import ModelLoader
 from linewatch_agent.metrics import Metrics
 from linewatch_agent.packages import PackageStore
+from linewatch_agent.proof import prove
 from linewatch_agent.registry import ModelRegistry
 from linewatch_agent.roles import REPLACED_SECONDS, Roles, RoleSettings
 from linewatch_agent.roots import ModelRoots
+from linewatch_agent.tensors import Tensors
 from linewatch_agent.trust import Trust
+from linewatch_common.errors import PackageError
+from linewatch_common.manifest import load_manifest
 from linewatch_common.messages.models import ModelActivated, ModelProved, ModelRefused, ModelRetired
 
 from tests.unit.agent.support import make_package, offer_of
@@ -227,6 +231,24 @@ def test_a_slow_model_is_refused(tmp_path: Path, package: Path) -> None:
     answer = roles.answer(offer_of(package))
     assert isinstance(answer, ModelRefused)
     assert "GoldenLatencyBudgetMs" in answer.reason
+
+
+def test_a_slow_model_is_refused_before_its_whole_golden_set_was_run(package: Path) -> None:
+    """Of three pictures two over the budget settle it: an install waits for a minute, and must hear why."""
+    net = OpenVinoBackend().load(package / "model.onnx")
+    runs: list[Tensors] = []
+
+    class Counted:
+        inputs, outputs, outside_bytes = net.inputs, net.outputs, 0
+
+        def predict(self, inputs: Tensors) -> Tensors:
+            runs.append(inputs)
+            return net.predict(inputs)
+
+    with pytest.raises(PackageError, match="GoldenLatencyBudgetMs is 0"):
+        prove(Counted(), package, load_manifest(package), 1e-9)
+    assert len(runs) == 2
+    assert prove(Counted(), package, load_manifest(package), 5000).samples == 3
 
 
 def test_a_successor_replaces_and_the_old_goes_when_inspector_no_longer_names_it(
