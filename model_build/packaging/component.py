@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from linewatch_common.approval import PACKAGE_FOLDER
+from linewatch_common.approval import PACKAGE_FOLDER, is_enveloped
 from linewatch_common.errors import InputError, PackageError
 from linewatch_common.manifest import MANIFEST_FILE, load_manifest, verify_files
 
@@ -65,7 +65,7 @@ def build_component(package: Path, out: Path, workshop: Workshop, trusted: Trust
     with TemporaryDirectory() as work:
         folder = _folder(package, Path(work))
         if trusted is not None:
-            verify(folder.parent, trusted)
+            _verify(folder, trusted)
         manifest = load_manifest(folder)
         verify_files(folder, manifest)
         _build(folder, out, MODEL_PREFIX + manifest.name, workshop)
@@ -89,6 +89,15 @@ def _folder(package: Path, work: Path) -> Path:
         if (folder / MANIFEST_FILE).is_file():
             return folder.resolve()
     raise PackageError(f"{package}: no package in it ({PACKAGE_FOLDER}/{MANIFEST_FILE})")
+
+
+def _verify(folder: Path, trusted: TrustedKeys) -> None:
+    """A signature beside `folder` is another package's when the folder is not called `package`."""
+    if not is_enveloped(folder):
+        raise PackageError(
+            f"{folder}: is not signed (a signed package is PLACE/package beside PLACE/signature.json); sign it first"
+        )
+    verify(folder.parent, trusted)
 
 
 def _build(folder: Path, out: Path, component: str, workshop: Workshop) -> None:

@@ -3,6 +3,7 @@
 import gzip
 import io
 import tarfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from linewatch_common.errors import PackageError, StorageError
@@ -44,10 +45,20 @@ def unpack(path: Path, folder: Path) -> None:
                     raise PackageError(f"{path}: is over {MAX_UNPACKED_BYTES} bytes when unpacked")
                 if member.isfile():
                     _write(archive, member, folder / member.name)
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile) as error:
+            _read_to_the_end(path, archive)
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise PackageError(f"{path}: is no whole .tar.gz: {error}") from error
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror or error}") from error
+
+
+def _read_to_the_end(path: Path, archive: tarfile.TarFile) -> None:
+    """gzip's check sum stands behind the last entry, and what was spoilt on the way may unpack all the same."""
+    left = MAX_UNPACKED_BYTES
+    while archive.fileobj is not None and (block := archive.fileobj.read(1 << 20)):
+        left -= len(block)
+        if left < 0:
+            raise PackageError(f"{path}: is over {MAX_UNPACKED_BYTES} bytes when unpacked")
 
 
 def _refuse(path: Path, member: tarfile.TarInfo) -> None:

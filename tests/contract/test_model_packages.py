@@ -118,6 +118,20 @@ def test_a_runtime_that_is_wrong_is_noticed(name: str) -> None:
     assert not broken or list(differences(cases[0], broken, manifest))
 
 
+def test_a_mask_of_no_numbers_is_noticed_where_no_defect_is_expected() -> None:
+    """On the line each such part ends as an error, so the proof must see it."""
+    manifest = manifest_of("SurfaceInspector")
+    quiet = {
+        tensor.name: np.zeros(tensor.shape, tensor.dtype) for tensor in manifest.outputs if tensor.dtype == "float32"
+    }
+    case = GoldenCase({}, quiet)
+    mask = manifest.output("mask").name
+    assert mask in quiet
+    assert list(differences(case, quiet, manifest)) == []
+    spoilt = {**quiet, mask: np.full_like(quiet[mask], np.nan)}
+    assert list(differences(case, spoilt, manifest)) == [f"output {mask}: the mask holds values that are no numbers"]
+
+
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), float("-inf")])
 def test_a_score_that_is_no_number_is_no_decision(score: float) -> None:
     with pytest.raises(PackageError, match="SurfaceClassifier-1-0-0 gave the score"):
@@ -131,6 +145,11 @@ def test_a_golden_set_that_does_not_fit_the_manifest_is_refused(tmp_path: Path) 
     path.write_bytes(b"not an archive")
     with pytest.raises(PackageError, match=r"golden\.npz"):
         read_golden(tmp_path, manifest)
+    np.save(path.with_suffix(".npy"), np.zeros(3))
+    for content, reason in ((b"", "No data left"), (path.with_suffix(".npy").read_bytes(), "holds one array")):
+        path.write_bytes(content)
+        with pytest.raises(PackageError, match=rf"golden\.npz: {reason}"):
+            read_golden(tmp_path, manifest)
     name = manifest.inputs[0].name
     wrong = {f"input.{name}": np.zeros((1, 2), np.uint8)}
     np.savez(path, **wrong)  # type: ignore[arg-type]  # numpy's stub mistakes the names for its options

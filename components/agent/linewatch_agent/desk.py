@@ -56,6 +56,7 @@ class ModelDesk:
     def stop(self) -> None:
         """End after the message at hand."""
         self._stopping.set()
+        self._roles.stop()
         with contextlib.suppress(queue.Full):
             self._inbox.put_nowait(None)  # wakes the thread; a full queue does so too
         if self._thread.is_alive():

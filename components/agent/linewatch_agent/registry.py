@@ -55,7 +55,7 @@ class ModelRegistry:
             return tuple(self._entries[name] for name in sorted(self._entries))
 
     def load(self, name: str, folder: Path, url: str) -> Entry:
-        """Load and add under a new name. Raises as `load_aside`, and BadRequestError for the name, ModelExistsError."""
+        """Load and add under a new name. Raises as `load_aside`, and BadRequestError for the name, ModelExistsError, BusyError."""
         check_name(name)
         with self._one_at_a_time():
             self._refuse_known(name)
@@ -66,11 +66,11 @@ class ModelRegistry:
         return entry
 
     def load_aside(self, folder: Path, url: str) -> LoadedModel:
-        """Load without adding: nothing that runs is touched.
+        """Load without adding: nothing that runs is touched. Waits for its turn, however many clients load.
 
-        Raises NothingThereError, NotLoadableError, NoMemoryError, BusyError.
+        Raises NothingThereError, NotLoadableError, NoMemoryError.
         """
-        with self._one_at_a_time():
+        with self._loading:
             return self._load(folder, url)
 
     def put(self, entry: Entry) -> None:

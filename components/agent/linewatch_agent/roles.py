@@ -29,6 +29,7 @@ from linewatch_agent.counters import Counters
 from linewatch_agent.loading import LoadedModel
 from linewatch_agent.packages import PackageStore, StoredPackage
 from linewatch_agent.proof import Proof, prove
+from linewatch_agent.proving import ProvingMark
 from linewatch_agent.registry import Entry, ModelRegistry
 from linewatch_agent.waiting import WaitingModels
 
@@ -81,7 +82,10 @@ class RoleSettings:
 
 @dataclass(slots=True)
 class _State:
+    """`unrestored`: recorded and not served, by role: a key that is missing or a disk that was not read may come back."""
+
     active: dict[str, _Active] = field(default_factory=dict)
+    unrestored: dict[str, ActivePackage] = field(default_factory=dict)
     replaced: list[_Replaced] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)  # by role; "" for all of them
 
@@ -114,9 +118,11 @@ class Roles:
         self._lock = threading.Lock()
         self._state = _State()
         self._waiting = WaitingModels(settings.schedule, clock, on_change)
+        self._mark = ProvingMark(settings.root / "proving.json")
 
     def restore(self) -> None:
         """Serve what was active before, from our own copies. A broken copy is refused with a line, and its role stays empty."""
+        self._mark.look()
         try:
             recorded = self._file.read()
         except CorruptStateError as error:
@@ -127,7 +133,10 @@ class Roles:
             try:
                 self._restore_one(role, package)
             except (InputError, StorageError) as error:
-                self._problem(role, f"role {role}: {package.identifier} is not restored: {error}")
+                self._not_restored(role, package, str(error))
+            except Exception as error:  # what no adapter foresaw: the other roles are to be served all the same
+                log.exception("role %s: an internal error", role)
+                self._not_restored(role, package, _unforeseen(error))
         self._store.sweep([self._settings.root / package.folder for package in recorded.values()])
 
     def answer(self, offer: ModelOffered) -> ModelProved | ModelActivated | ModelWaiting | ModelRefused:
@@ -135,11 +144,14 @@ class Roles:
         try:
             return self._prove(offer) if offer.trial else self._activate(offer)
         except (InputError, StorageError) as error:
-            self._counters.add("models_refused")
-            log.error("model %s refused: %s", offer.identifier, error)  # noqa: TRY400 - the line says it all
-            return ModelRefused(
-                identifier=offer.identifier, nonce=offer.nonce, reason=capped(str(error), MAX_REASON - 1)
-            )
+            return self._refused(offer, str(error))
+        except Exception as error:  # what no adapter foresaw: without an answer the deployment would not know why
+            log.exception("model %s: an internal error", offer.identifier)
+            return self._refused(offer, _unforeseen(error))
+
+    def stop(self) -> None:
+        """The process ends. From any thread."""
+        self._mark.stop()
 
     def withdrawn(self, message: ModelRetired) -> None:
         """A model component stops: its model stays until a new offer, or until nobody offered it for long. One that waits is forgotten."""
@@ -195,6 +207,15 @@ class Roles:
         with self._lock:
             return "; ".join(self._state.problems.values())
 
+    def _not_restored(self, role: str, package: ActivePackage, reason: str) -> None:
+        self._state.unrestored[role] = package
+        self._problem(role, f"role {role}: {package.identifier} is not restored: {reason}")
+
+    def _refused(self, offer: ModelOffered, reason: str) -> ModelRefused:
+        self._counters.add("models_refused")
+        log.error("model %s refused: %s", offer.identifier, reason)
+        return ModelRefused(identifier=offer.identifier, nonce=offer.nonce, reason=capped(reason, MAX_REASON - 1))
+
     def _restore_one(self, role: str, recorded: ActivePackage) -> None:
         package = self._store.verified(self._settings.root / recorded.folder, recorded.manifest_digest)
         if package.manifest.role != role:
@@ -208,7 +229,7 @@ class Roles:
         try:
             _, proof = self._loaded_and_proved(package)
         finally:
-            if package.fresh:
+            if package.fresh and not self._serves_from(package.folder):
                 self._store.drop(package.folder)
         log.info("model %s proved: %.1f ms, %d golden pictures", offer.identifier, proof.latency_ms, proof.samples)
         return ModelProved(
@@ -223,6 +244,7 @@ class Roles:
         before = self._state.active.get(offer.role)
         if before is not None and _is_same(before, offer):
             before.offered, before.withdrawn_at = True, None
+            self._leave_other_roles(before)
             # A rollback. Where another component stands behind what waited, it offers again.
             self._waits_no_longer(offer.role, f"{offer.identifier} was offered again")
             return _activated(offer, None)
@@ -239,7 +261,9 @@ class Roles:
             if package.fresh:
                 self._store.drop(package.folder)
             raise
-        self._serve(_Active(offer.role, package, model, offered=True, previous=previous))
+        active = _Active(offer.role, package, model, offered=True, previous=previous)
+        self._serve(active)
+        self._leave_other_roles(active)
         self._waiting.drop(offer.role, f"{offer.identifier} is active")
         replaced = None if before is None else self._replace(before, offer.identifier)
         self._counters.add("models_activated")
@@ -269,7 +293,12 @@ class Roles:
         if active is not None and active.withdrawn_at is not None:
             active.withdrawn_at = self._clock()
 
+    def _serves_from(self, folder: Path) -> bool:
+        """A model serves from this very copy, which was broken and has just been made again."""
+        return any(active.package.folder == folder for active in self._state.active.values())
+
     def _taken(self, offer: ModelOffered) -> StoredPackage:
+        self._mark.refuse_accused(offer.identifier, offer.manifest_digest)
         folder = Path(offer.folder)
         manifest = self._store.manifest_of(folder)
         if (manifest.identifier, manifest.role) != (offer.identifier, offer.role):
@@ -280,27 +309,27 @@ class Roles:
         return self._store.take(folder, offer.manifest_digest)
 
     def _loaded_and_proved(self, package: StoredPackage) -> tuple[LoadedModel, Proof]:
-        model = self._registry.load_aside(package.folder, str(package.folder))
-        return model, prove(model.net, package.folder, package.manifest, self._settings.latency_budget_ms)
+        with self._mark.around(package.manifest.identifier, package.digest):
+            model = self._registry.load_aside(package.folder, str(package.folder))
+            return model, prove(model.net, package.folder, package.manifest, self._settings.latency_budget_ms)
 
     def _write_down(self, role: str, package: StoredPackage | None, previous: str | None = None) -> None:
-        """Make durable that `package` serves `role` (None: nothing does) in place of `previous`. Raises StorageError."""
-        packages = {
-            name: (active.package, active.previous) for name, active in self._state.active.items() if name != role
+        """Make durable that `package` serves `role` alone (None: nothing does) in place of `previous`. Raises StorageError."""
+        left = {role} if package is None else {role, *self._other_roles(role, package.manifest.name)}
+        records = self._state.unrestored | {
+            name: self._recorded(active.package, active.previous) for name, active in self._state.active.items()
         }
+        records = {name: record for name, record in records.items() if name not in left}
         if package is not None:
-            packages[role] = (package, previous)
-        root = self._settings.root
-        self._file.write(
-            {
-                name: ActivePackage(
-                    identifier=kept.manifest.identifier,
-                    manifest_digest=kept.digest,
-                    folder=kept.folder.relative_to(root).as_posix(),
-                    previous=replaced,
-                )
-                for name, (kept, replaced) in packages.items()
-            }
+            records[role] = self._recorded(package, previous)
+        self._file.write(records)
+
+    def _recorded(self, package: StoredPackage, previous: str | None) -> ActivePackage:
+        return ActivePackage(
+            identifier=package.manifest.identifier,
+            manifest_digest=package.digest,
+            folder=package.folder.relative_to(self._settings.root).as_posix(),
+            previous=previous,
         )
 
     def _serve(self, active: _Active) -> None:
@@ -308,12 +337,34 @@ class Roles:
         state = self._state
         with self._lock:
             state.active[active.role] = active
+            state.unrestored.pop(active.role, None)
             state.problems.pop(active.role, None)
             state.problems.pop("", None)
             # Back in service, it must not be dropped for having been replaced once.
             state.replaced = [old for old in state.replaced if old.active.package.folder != active.package.folder]
         self._store.in_service(active.package.folder)
         self._on_change()
+
+    def _other_roles(self, role: str, model: str) -> list[str]:
+        """What another version of `model` serves: a component holds one version, and that has one role."""
+        return [
+            name
+            for name, active in self._state.active.items()
+            if name != role and active.package.manifest.name == model
+        ]
+
+    def _leave_other_roles(self, active: _Active) -> None:
+        """Other versions of this model are replaced by it, whatever their role is."""
+        for role in self._other_roles(active.role, active.package.manifest.name):
+            with self._lock:
+                other = self._state.active.pop(role)
+            self._replace(other, active.identifier)
+            log.info("role %s: %s left it, replaced by %s", role, other.identifier, active.identifier)
+            self._on_change()
+            try:
+                self._write_down(active.role, active.package, active.previous)
+            except StorageError as error:
+                log.warning("role %s: %s comes back at the next start: %s", role, other.identifier, error)
 
     def _replace(self, before: _Active, by: str) -> str | None:
         self._state.replaced.append(_Replaced(before, self._clock(), by))
@@ -364,6 +415,10 @@ class Roles:
         log.error("%s", problem)
         with self._lock:
             self._state.problems[role] = problem
+
+
+def _unforeseen(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _is_same(active: _Active, offer: ModelOffered) -> bool:

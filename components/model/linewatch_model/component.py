@@ -112,7 +112,8 @@ class ModelComponent:
 
     def _turn(self) -> None:
         beat = self._beats.latest(AGENT)
-        if beat is not None and beat.agent is not None:
+        # While it starts it restores its models: a role that it does not name yet may be served a moment later.
+        if beat is not None and beat.agent is not None and beat.state is not ComponentState.STARTING:
             self._lease.agent_heard(beat.agent, time.monotonic() - self._beats.age(AGENT))
         offer = self._lease.due()
         if offer is not None:

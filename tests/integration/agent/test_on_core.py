@@ -5,6 +5,8 @@ import os
 import shlex
 import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +23,7 @@ from linewatch_common.windows import Weekday
 from localcore.client import Deployment
 from localcore.testing import RunningCore, running_core, wait_until
 from tests.unit.agent.support import make_package, short_folder
+from tools.recipes import ROOT
 
 AGENT, MODEL = "com.linewatch.EdgeAgent", "com.linewatch.model.Tiny"
 PICTURE = {"picture": np.full((1, 4, 4, 3), 51, np.uint8)}
@@ -106,6 +109,17 @@ class Line:
         [pid] = self.core.client.component(name).pids
         os.kill(pid, signal.SIGKILL)
 
+    def kill_in_the_next_proof(self) -> None:
+        """As the kernel does for want of memory."""
+        assert self.agent is not None
+        mark = Path(self.agent.endpoint).parent / "models" / "proving.json"
+        [pid] = self.core.client.component(AGENT).pids
+        give_up = time.monotonic() + 60
+        while not mark.exists():
+            assert time.monotonic() < give_up, "nothing was proved"
+            time.sleep(0.0005)
+        os.kill(pid, signal.SIGKILL)
+
     @property
     def boot_id(self) -> str:
         assert self.agent is not None
@@ -144,6 +158,21 @@ def test_a_refused_update_fails_the_deployment_and_the_line_runs_on(line: Line) 
     with line.core.client.subscribe("linewatch/line1/status", line.heard):
         before = line.boot_id
         wait_until(lambda: line.boot_id != before and line.serves("Tiny-1-0-0"), 30)
+
+
+def test_a_package_that_kills_the_agent_in_its_proof_fails_the_deployment_and_the_line_runs_on(line: Line) -> None:
+    assert line.deploy_agent().succeeded
+    assert line.deploy_model("1.0.0").succeeded
+    wait_until(lambda: line.serves("Tiny-1-0-0"), 30)
+    killer = threading.Thread(target=line.kill_in_the_next_proof)
+    killer.start()
+    package = ROOT / "components/models/SurfaceClassifier"  # its proof takes long enough to be hit
+    steps = ("install", "run")
+    assert not line.deploy(MODEL, "2.0.0", "linewatch_model", steps, LINEWATCH_PACKAGE=str(package)).succeeded
+    killer.join()
+    assert "the agent ended while it loaded and proved this package" in line.core.log(MODEL)
+    wait_until(lambda: line.serves("Tiny-1-0-0"), 30)
+    assert line.core.client.component(AGENT).state == "RUNNING"
 
 
 @pytest.mark.parametrize("line", ["lite"], indirect=True)

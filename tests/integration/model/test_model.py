@@ -4,6 +4,7 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ from linewatch_common.messages.models import (
 from linewatch_common.messages.status import AgentStatus, ComponentState, Heartbeat, RoleStatus
 from linewatch_common.topics import Topics
 from linewatch_model.__main__ import main
-from linewatch_model.component import ModelComponent
+from linewatch_model.component import TICK_SECONDS, ModelComponent
 from linewatch_model.lease import Lease
 from linewatch_model.package import OwnPackage, verified_package
 from linewatch_model.trial import Trial
@@ -41,7 +42,7 @@ def package(tmp_path: Path) -> OwnPackage:
     return verified_package(make_package(tmp_path / "p"))
 
 
-def _beat(offers: list[ModelOffered]) -> bytes:
+def _beat(offers: list[ModelOffered], state: ComponentState = ComponentState.READY, boot: str = "b") -> bytes:
     roles = {
         offer.role: RoleStatus(
             identifier=offer.identifier, version=offer.version, folder="", manifest_digest=offer.manifest_digest
@@ -53,11 +54,11 @@ def _beat(offers: list[ModelOffered]) -> bytes:
             component="com.linewatch.EdgeAgent",
             station="line1",
             version="1",
-            state=ComponentState.READY,
+            state=state,
             at=utc_now(),
             started_at=utc_now(),
             uid=0,
-            agent=AgentStatus(endpoint="", boot_id="b", roles=roles),
+            agent=AgentStatus(endpoint="", boot_id=boot, roles=roles),
         )
     )
 
@@ -171,6 +172,35 @@ def test_a_running_component_offers_and_withdraws_at_its_end(package: OwnPackage
     last = decode(core.on_topic(TOPICS.models)[-1], ModelMessage)
     assert isinstance(last, ModelRetired)
     assert (last.identifier, last.role, last.by) == ("Tiny-1-0-0", "classifier", NAME)
+
+
+def test_an_agent_that_still_restores_its_models_is_offered_nothing(package: OwnPackage, tmp_path: Path) -> None:
+    """A model of one's own replaced this one and both components live: the agent's restart must not turn it round."""
+    core = FakeCore()
+    own = verified_package(make_package(tmp_path / "own", name="Own")).offer("com.linewatch.model.Own", trial=False)
+    with _running(core, package) as component:
+        wait_until(lambda: bool(_offers(core)))
+        core.deliver(TOPICS.models, encode(_activated(_offers(core)[0])))
+        wait_until(lambda: component.status().state is ComponentState.READY)
+        _beat_until(core, _beat([own]), lambda: "is served by Own-1-0-0" in component.status().reason)
+        offered = len(_offers(core))
+        give_up = time.monotonic() + 3 * TICK_SECONDS
+        _beat_until(core, _beat([], ComponentState.STARTING, "b2"), lambda: time.monotonic() > give_up)
+        assert len(_offers(core)) == offered
+        _beat_until(core, _beat([], boot="b2"), lambda: len(_offers(core)) > offered)  # it has no model for the role
+
+
+def _offers(core: FakeCore) -> list[ModelOffered]:
+    messages = [decode(raw, ModelMessage) for raw in core.on_topic(TOPICS.models)]
+    return [message for message in messages if isinstance(message, ModelOffered)]
+
+
+def _beat_until(core: FakeCore, beat: bytes, condition: Callable[[], bool]) -> None:
+    def beaten() -> bool:
+        core.deliver(TOPICS.status, beat)
+        return condition()
+
+    wait_until(beaten)
 
 
 def test_without_an_agent_it_waits_and_says_so(package: OwnPackage) -> None:

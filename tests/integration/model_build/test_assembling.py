@@ -259,6 +259,18 @@ def test_a_hostile_archive_is_refused_before_it_writes(name: str, kind: bytes, l
     assert not (tmp_path / "into").exists()
 
 
+def test_a_spoilt_archive_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "place").mkdir()
+    (tmp_path / "place" / "weights.bin").write_bytes(" ".join(map(str, range(200_000))).encode())
+    pack(tmp_path / "place", tmp_path / "a.tar.gz")
+    spoilt = bytearray((tmp_path / "a.tar.gz").read_bytes())
+    middle = len(spoilt) // 2
+    spoilt[middle : middle + 1000] = b"\xff" * 1000
+    (tmp_path / "a.tar.gz").write_bytes(spoilt)
+    with pytest.raises(PackageError, match=r"is no whole \.tar\.gz"):
+        unpack(tmp_path / "a.tar.gz", tmp_path / "into")
+
+
 def test_an_archive_comes_out_as_it_went_in(tmp_path: Path) -> None:
     (tmp_path / "from/deep").mkdir(parents=True)
     (tmp_path / "from/deep/file").write_bytes(b"content")

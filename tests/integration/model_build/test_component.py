@@ -79,6 +79,20 @@ def test_what_is_not_approved_becomes_no_component(signed: Path, workshop: Works
     assert not out.exists()
 
 
+@pytest.mark.parametrize("name", ["copy", "package"])
+def test_a_signature_stands_for_the_package_beside_it_alone(
+    name: str, signed: Path, workshop: Workshop, tmp_path: Path
+) -> None:
+    """A copy with another threshold, beside the approved package or away from it, is not what was approved."""
+    copy = signed / name if name == "copy" else tmp_path / "elsewhere" / name
+    shutil.copytree(signed / "package", copy)
+    manifest = (copy / "manifest.json").read_text()
+    (copy / "manifest.json").write_text(manifest.replace('"fail": 0.8', '"fail": 0.99'))
+    with pytest.raises(PackageError, match="is not signed"):
+        build_component(copy, tmp_path / "out", workshop, read_trusted([tmp_path / "key.pem.pub"]))
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_build_that_fails_says_why(signed: Path, workshop: Workshop, tmp_path: Path) -> None:
     (workshop.root / "locks/model.txt").unlink()
     with pytest.raises(InputError, match=r"model\.txt: No such file"):

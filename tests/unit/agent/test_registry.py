@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from linewatch_agent.backends.port import Net
 from linewatch_agent.config import AgentConfig
 from linewatch_agent.errors import (
     BadRequestError,
+    BusyError,
     ModelExistsError,
     NoMemoryError,
     NothingThereError,
@@ -19,7 +21,7 @@ from linewatch_agent.errors import (
 )
 from linewatch_agent.folders import Format, find_model
 from linewatch_agent.loading import LoadedModel, ModelLoader
-from linewatch_agent.registry import Entry, ModelRegistry, check_name
+from linewatch_agent.registry import MAX_WAITING_LOADS, Entry, ModelRegistry, check_name
 from linewatch_agent.trust import Trust
 
 from tests.unit.agent.support import make_package, model_folder
@@ -104,6 +106,25 @@ def test_lookups_do_not_wait_for_a_load(registry: ModelRegistry, tmp_path: Path)
         thread.start()
         thread.join(timeout=5)
     assert found == [0]
+
+
+def test_a_load_beside_waits_however_many_clients_load(registry: ModelRegistry, tmp_path: Path) -> None:
+    """The line's own models, at the agent's start: no client is waited on, so none may push them away."""
+    folder = model_folder(tmp_path / "m")
+    loaded: list[LoadedModel] = []
+    ours = threading.Thread(target=lambda: loaded.append(registry.load_aside(folder, "m")))
+    with ExitStack() as clients:
+        clients.enter_context(registry._one_at_a_time())  # a long load, and three that wait
+        for _ in range(MAX_WAITING_LOADS - 1):
+            assert registry._turns.acquire(blocking=False)
+            clients.callback(registry._turns.release)
+        with pytest.raises(BusyError):
+            registry.load("one-more", folder, "m")
+        ours.start()
+        ours.join(timeout=0.2)
+        assert ours.is_alive()
+    ours.join(timeout=20)
+    assert len(loaded) == 1
 
 
 def test_what_a_folder_holds(tmp_path: Path) -> None:

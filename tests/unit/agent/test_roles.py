@@ -1,35 +1,65 @@
 """Offers, activation, restoring, withdrawal, retirement."""
 
+import hashlib
+import io
 import json
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 from linewatch_agent.__main__ import build_core, trust_of
 from linewatch_agent.active import ActiveFile
+from linewatch_agent.backends.openvino_backend import OpenVinoBackend
+from linewatch_agent.backends.port import Backend, Net
 from linewatch_agent.config import AgentConfig
+from linewatch_agent.folders import Format
+from linewatch_agent.loading import ModelLoader
 from linewatch_agent.metrics import Metrics
 from linewatch_agent.packages import PackageStore
+from linewatch_agent.proof import prove
+from linewatch_agent.registry import ModelRegistry
 from linewatch_agent.roles import REPLACED_SECONDS, Roles, RoleSettings
 from linewatch_agent.roots import ModelRoots
+from linewatch_agent.tensors import Tensors
 from linewatch_agent.trust import Trust
+from linewatch_common.errors import PackageError
+from linewatch_common.manifest import load_manifest
 from linewatch_common.messages.models import ModelActivated, ModelProved, ModelRefused, ModelRetired
 
 from tests.unit.agent.support import make_package, offer_of
 
 PATIENCE = 1800.0
+
+
+def _array() -> bytes:
+    """A .npy in place of an .npz."""
+    file = io.BytesIO()
+    np.save(file, np.zeros(3))
+    return file.getvalue()
+
+
 NAME = "com.linewatch.EdgeAgent"
 
 
 class Bench:
     """An agent's roles in `work`, with a clock of its own. Another Bench on the same folder is a restarted agent."""
 
-    def __init__(self, work: Path, config: AgentConfig | None = None) -> None:
+    def __init__(
+        self,
+        work: Path,
+        config: AgentConfig | None = None,
+        *,
+        backends: Mapping[Format, Backend] | None = None,
+    ) -> None:
         config = config or AgentConfig()
         self.now = 1000.0
         self.work = work
         self.core = build_core(config, "d", work, ())
+        loader = ModelLoader(backends or {}, trust_of(config, work))
         self.roles = Roles(
-            self.core.registry,
+            ModelRegistry(loader, 10**9) if backends else self.core.registry,
             PackageStore(work / "models", 100_000_000, trust_of(config, work)),
             ActiveFile(work / "active.json"),
             RoleSettings(component=NAME, root=work / "models", latency_budget_ms=5000, withdrawal_seconds=PATIENCE),
@@ -130,6 +160,56 @@ def test_a_bad_package_is_refused_and_what_runs_is_not_touched(
     assert bench.core.counters.snapshot()["models_refused"] == 1
 
 
+@pytest.mark.parametrize("trial", [True, False])
+@pytest.mark.parametrize("golden", [b"", _array()], ids=["empty", "one array"])
+def test_a_golden_set_that_is_none_is_refused_at_once(
+    bench: Bench, package: Path, tmp_path: Path, golden: bytes, trial: bool
+) -> None:
+    """Whoever signed it: its digest is right. Without an answer the install would wait for a minute and not say why."""
+    bench.roles.answer(offer_of(package))
+    bad = make_package(tmp_path / "bad", version="2.0.0")
+    (bad / "golden.npz").write_bytes(golden)
+    manifest = json.loads((bad / "manifest.json").read_text())
+    manifest["files"]["golden.npz"] = hashlib.sha256(golden).hexdigest()
+    (bad / "manifest.json").write_text(json.dumps(manifest))
+    answer = bench.roles.answer(offer_of(bad, trial=trial, nonce="n2"))
+    assert isinstance(answer, ModelRefused)
+    assert "golden.npz: " in answer.reason
+    assert bench.serving == {"classifier": "Tiny-1-0-0"}
+
+
+class _Unfit:
+    """A runtime that raises what no adapter foresaw, such as MemoryError, for the models in `folder`."""
+
+    name = "unfit"
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._real = OpenVinoBackend()
+
+    def load(self, path: Path) -> Net:
+        if self._folder in str(path):
+            raise MemoryError("std::bad_alloc")
+        return self._real.load(path)
+
+
+def test_whatever_goes_wrong_in_a_proof_is_answered(bench: Bench, package: Path, successor: Path) -> None:
+    bench.roles.answer(offer_of(package))
+    again = Bench(bench.work, backends={Format.ONNX: _Unfit("Tiny-2-0-0")})
+    answer = again.roles.answer(offer_of(successor, trial=True))
+    assert isinstance(answer, ModelRefused)
+    assert "MemoryError: std::bad_alloc" in answer.reason
+    assert again.serving == {"classifier": "Tiny-1-0-0"}
+
+
+def test_whatever_goes_wrong_with_one_role_the_other_is_restored(bench: Bench, package: Path, tmp_path: Path) -> None:
+    bench.roles.answer(offer_of(package))
+    bench.roles.answer(offer_of(make_package(tmp_path / "s", name="Mask", role="segmenter")))
+    again = Bench(bench.work, backends={Format.ONNX: _Unfit("Tiny-1-0-0")})
+    assert again.serving == {"segmenter": "Mask-1-0-0"}
+    assert "role classifier: Tiny-1-0-0 is not restored: MemoryError: std::bad_alloc" in again.roles.problems()
+
+
 def _spoil(package: Path, change: str) -> None:
     if change == "digest":
         (package / "model.onnx").write_bytes(b"changed")
@@ -151,6 +231,24 @@ def test_a_slow_model_is_refused(tmp_path: Path, package: Path) -> None:
     answer = roles.answer(offer_of(package))
     assert isinstance(answer, ModelRefused)
     assert "GoldenLatencyBudgetMs" in answer.reason
+
+
+def test_a_slow_model_is_refused_before_its_whole_golden_set_was_run(package: Path) -> None:
+    """Of three pictures two over the budget settle it: an install waits for a minute, and must hear why."""
+    net = OpenVinoBackend().load(package / "model.onnx")
+    runs: list[Tensors] = []
+
+    class Counted:
+        inputs, outputs, outside_bytes = net.inputs, net.outputs, 0
+
+        def predict(self, inputs: Tensors) -> Tensors:
+            runs.append(inputs)
+            return net.predict(inputs)
+
+    with pytest.raises(PackageError, match="GoldenLatencyBudgetMs is 0"):
+        prove(Counted(), package, load_manifest(package), 1e-9)
+    assert len(runs) == 2
+    assert prove(Counted(), package, load_manifest(package), 5000).samples == 3
 
 
 def test_a_successor_replaces_and_the_old_goes_when_inspector_no_longer_names_it(
@@ -183,6 +281,36 @@ def test_a_rollback_brings_the_old_model_back(bench: Bench, package: Path, succe
     [retired] = bench.roles.retire_due(None, 0.0)
     assert retired.identifier == "Tiny-2-0-0"
     assert (bench.loaded, bench.serving, bench.copies) == (["Tiny-1-0-0"], {"classifier": "Tiny-1-0-0"}, ["Tiny-1-0-0"])
+
+
+def test_a_rollback_over_a_change_of_role_leaves_nothing_of_the_newer_version(bench: Bench, package: Path) -> None:
+    """Inspector prefers the role `inspector`: the line would go on with the version that was taken back."""
+    bench.roles.answer(offer_of(package))
+    both = make_package(package.parent / "both", version="2.0.0", role="inspector")
+    bench.roles.answer(offer_of(both, nonce="n2"))
+    assert bench.serving == {"inspector": "Tiny-2-0-0"}
+    assert bench.loaded == ["Tiny-1-0-0", "Tiny-2-0-0"], "what Inspector still names is there"
+    assert isinstance(bench.roles.answer(offer_of(package, nonce="n3")), ModelActivated)
+    assert bench.serving == {"classifier": "Tiny-1-0-0"}
+    [retired] = bench.roles.retire_due(["Tiny-1-0-0"], bench.now + 1)
+    assert (retired.identifier, retired.role, retired.reason) == ("Tiny-2-0-0", "inspector", "replaced by Tiny-1-0-0")
+    assert (bench.loaded, bench.copies) == (["Tiny-1-0-0"], ["Tiny-1-0-0"])
+    assert Bench(bench.work).serving == {"classifier": "Tiny-1-0-0"}
+
+
+def test_two_roles_that_an_older_agent_recorded_for_one_model_become_one_with_its_offer(
+    bench: Bench, package: Path, tmp_path: Path
+) -> None:
+    bench.roles.answer(offer_of(package))
+    other = Bench(tmp_path / "other")
+    other.roles.answer(offer_of(make_package(tmp_path / "both", version="2.0.0", role="inspector")))
+    shutil.copytree(other.work / "models" / "Tiny-2-0-0", bench.work / "models" / "Tiny-2-0-0")
+    mine, theirs = (json.loads((each.work / "active.json").read_text()) for each in (bench, other))
+    (bench.work / "active.json").write_text(json.dumps({**mine, "roles": mine["roles"] | theirs["roles"]}))
+    again = Bench(bench.work)
+    assert sorted(again.serving) == ["classifier", "inspector"]
+    assert isinstance(again.roles.answer(offer_of(package)), ModelActivated)
+    assert (again.serving, Bench(bench.work).serving) == ({"classifier": "Tiny-1-0-0"}, {"classifier": "Tiny-1-0-0"})
 
 
 def test_the_same_version_with_another_content_replaces_itself(bench: Bench, package: Path, tmp_path: Path) -> None:
@@ -225,6 +353,40 @@ def test_one_broken_copy_does_not_keep_the_other_role_away(bench: Bench, package
     bench.roles.answer(offer_of(make_package(tmp_path / "s", name="Mask", role="segmenter")))
     (Path(bench.roles.statuses()["classifier"].folder) / "manifest.json").unlink()
     assert Bench(bench.work).serving == {"segmenter": "Mask-1-0-0"}
+
+
+def test_a_model_that_cannot_be_restored_is_not_forgotten_when_another_role_changes(
+    bench: Bench, package: Path, tmp_path: Path
+) -> None:
+    """A key that was left out by mistake, say: once it is back, so is the model, with or without its component."""
+    bench.roles.answer(offer_of(package))
+    model = Path(bench.roles.statuses()["classifier"].folder) / "model.onnx"
+    good = model.read_bytes()
+    model.write_bytes(b"not readable at the moment")
+    again = Bench(bench.work)
+    assert isinstance(
+        again.roles.answer(offer_of(make_package(tmp_path / "s", name="Mask", role="segmenter"))), ModelActivated
+    )
+    model.write_bytes(good)
+    assert Bench(bench.work).serving == {"classifier": "Tiny-1-0-0", "segmenter": "Mask-1-0-0"}
+
+
+def test_a_successor_of_a_model_that_was_not_restored_takes_its_place(
+    bench: Bench, package: Path, successor: Path
+) -> None:
+    bench.roles.answer(offer_of(package))
+    (Path(bench.roles.statuses()["classifier"].folder) / "model.onnx").write_bytes(b"cut by a power failure")
+    again = Bench(bench.work)
+    again.roles.answer(offer_of(successor))
+    last = Bench(bench.work)
+    assert (last.serving, last.copies) == ({"classifier": "Tiny-2-0-0"}, ["Tiny-2-0-0"])
+
+
+def test_a_trial_of_what_serves_repairs_its_copy(bench: Bench, package: Path) -> None:
+    bench.roles.answer(offer_of(package))
+    (Path(bench.roles.statuses()["classifier"].folder) / "golden.npz").write_bytes(b"a bad sector")
+    assert isinstance(bench.roles.answer(offer_of(package, trial=True, nonce="n2")), ModelProved)
+    assert Bench(bench.work).serving == {"classifier": "Tiny-1-0-0"}
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"roles": 1}', b"\xff"])
