@@ -1,4 +1,4 @@
-"""Each net's own plan. The compact nets start from scratch and are small: more steps than ours, of larger batches.
+"""Each net's own plan. The compact nets start from scratch and are small: more steps than ours, at a higher rate.
 
 The reference's pair starts from scratch at 224 x 224, so it takes more, and cheaper, steps than ours. Its steps do not grow with the
 data: they bound the time that the comparison takes.
@@ -9,7 +9,7 @@ from model_build.training.plan import Plan
 PLANS = {
     "inspector": Plan(),
     "compact-classifier": Plan(epochs=16, fold_share=0.5, batch=16, rate=3e-3, weight_decay=1e-2, pixels=224 * 224),
-    "compact-segmenter": Plan(epochs=16, fold_share=0.5, batch=16, rate=3e-3, weight_decay=1e-2, pixels=64_512),
+    "compact-segmenter": Plan(epochs=40, fold_share=0.5, patience=10, rate=3e-3, weight_decay=1e-2, pixels=64_512),
     "resnet18": Plan(epochs=16, steps=32, fold_share=0.5, patience=6, batch=8, rate=1e-3, average=0.0),
     "unet": Plan(epochs=20, steps=24, fold_share=0.5, patience=6, batch=16, average=0.0),
 }
