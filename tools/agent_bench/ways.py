@@ -73,7 +73,8 @@ def agent(held: ExitStack, folder: Path, models: Path) -> dict[str, Prediction]:
     single = _agent(held, folder / "agent-1", models, 1)
     for threads, socket in ((2, address), (1, single)):
         ways[f"{f.TWO_OURS}at once, threads each: {threads}"] = partial(_at_once, _pair(held, socket), beside)
-        lanes = [_one_after_the_other(_pair(held, socket)) for _ in range(_LANES)]
+        # Every other lane begins with the other net: predictions on one net wait for each other.
+        lanes = [_one_after_the_other(_pair(held, socket)[:: (-1) ** lane]) for lane in range(_LANES)]
         ways[f"{f.TWO_OURS}frames at once: {_LANES}, threads each: {threads}"] = paths.InFlight(held, lanes)
     return ways
 
