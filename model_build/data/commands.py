@@ -90,12 +90,7 @@ def _split_options(parser: argparse.ArgumentParser) -> None:
         help="default: the source's; random where it suggests none, or one that nothing can be learnt or judged by",
     )
     parser.add_argument("--test-share", type=float, default=0.3, help="of a random split (default 0.3)")
-    parser.add_argument(
-        "--folds",
-        type=int,
-        default=5,
-        help="folds of the training pictures (default 5)",
-    )
+    parser.add_argument("--folds", type=int, default=5, help="folds of the training pictures (default 5)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same split (default 0)")
     parser.add_argument(
         "--crossing",

@@ -95,7 +95,7 @@ def split(data: PreparedSet, wish: Wish) -> Splits:
         folds=tuple(tuple(sorted(fold)) for fold in folds),
         left_out=tuple(sorted(left)),
     ).sealed()
-    refuse_leaks(found, entries)
+    _refuse_leaks(found, entries, pairs)
     return found
 
 
@@ -128,7 +128,10 @@ def thin_classes(splits: Splits, entries: Sequence[Entry]) -> dict[str, int]:
 
 def refuse_leaks(splits: Splits, entries: Sequence[Entry]) -> None:
     """Raise InputError when a part, or a picture and its duplicate, stands on both sides of a split or of a fold."""
-    pairs = near_pairs(entries, splits.near_bits)
+    _refuse_leaks(splits, entries, near_pairs(entries, splits.near_bits))
+
+
+def _refuse_leaks(splits: Splits, entries: Sequence[Entry], pairs: Pairs) -> None:
     for sides in (splits.splits, {f"fold {number}": fold for number, fold in enumerate(splits.folds)}):
         lines = _leaks(entries, {name: side for side, names in sides.items() for name in names}, pairs)
         if lines:

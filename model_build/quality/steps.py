@@ -25,6 +25,7 @@ _CODE = {
     "compile": ("model_build/compiling/**/*.py", _VISION),
     "latency": ("model_build/quality/latency.py", "model_build/compiling/running.py", "tools/agent_bench/nets.py"),
 }
+_IN_SPITE = ("--bad", "leave-out", "--crossing", "leave-out", "--rare", "pool")  # what can be judged is judged
 FOLDS = 3  # of the training pictures; the prepared form's default of 5 would take half as long again
 
 
@@ -54,18 +55,7 @@ class Chain:
             key=(str(source), listing_of(source), self._code("data"), self._code("predict"), str(FOLDS)),
             command=(
                 *self._command("prepare", self._pythons.torch),
-                *(
-                    str(source),
-                    "{out}",
-                    "--folds",
-                    str(FOLDS),
-                    "--bad",
-                    "leave-out",
-                    "--crossing",
-                    "leave-out",
-                    "--rare",
-                    "pool",
-                ),
+                *(str(source), "{out}", "--folds", str(FOLDS), *_IN_SPITE),
             ),
             done=SPLITS_FILE,
         )

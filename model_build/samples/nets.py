@@ -6,47 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-
-class ConvBlock(nn.Sequential):
-    """3x3 convolution, batch norm, ReLU."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
-        super().__init__(
-            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
-        )
-
-
-class Residual(nn.Module):
-    """Two 3x3 convolutions beside a shortcut; same shape out as in."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = ConvBlock(channels, channels)
-        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H, W)."""
-        return functional.relu(x + self.second(self.first(x)))
-
-
-class Backbone(nn.Module):
-    """Features at strides 2, 4, 8 and 16."""
-
-    widths = (16, 32, 64, 96)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = ConvBlock(3, 16, 2)
-        self.quarter = nn.Sequential(ConvBlock(16, 32, 2), Residual(32))
-        self.eighth = nn.Sequential(ConvBlock(32, 64, 2), Residual(64))
-        self.sixteenth = nn.Sequential(ConvBlock(64, 96, 2), Residual(96))
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(N, 3, H, W) -> four maps, the finest first."""
-        half = self.stem(x)
-        quarter = self.quarter(half)
-        eighth = self.eighth(quarter)
-        return half, quarter, eighth, self.sixteenth(eighth)
+from model_build.nets.pytorch.compact import ConvBlock, Trunk
 
 
 class SurfaceClassifier(nn.Module):
@@ -56,7 +16,7 @@ class SurfaceClassifier(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.backbone = Backbone()
+        self.backbone = Trunk()
         self.merge = ConvBlock(64 + 96, 64)
         self.evidence = nn.Conv2d(64, 1, 1)
         self.score = nn.Linear(2 * 64 + 2, 1)
@@ -75,7 +35,7 @@ class SurfaceSegmenter(nn.Module):
 
     def __init__(self, kinds: int = 4) -> None:
         super().__init__()
-        self.backbone = Backbone()
+        self.backbone = Trunk()
         self.deep = nn.Conv2d(96, 64, 1)
         self.up_eighth = ConvBlock(64, 64)
         self.to_quarter = nn.Conv2d(64, 32, 1)

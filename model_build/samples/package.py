@@ -26,12 +26,14 @@ from linewatch_common.manifest import (
 )
 from numpy.typing import NDArray
 
+import model_build.nets
 import model_build.samples
 from model_build.samples.data import Prepared
 from model_build.samples.plan import INPUT, LICENCE, SOURCE, VERSION, Plan
 
 MODEL_FILE = "model.onnx"
 GOLDEN_FILE = "golden/golden.npz"
+_TRUNK = "pytorch/compact.py"
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,10 @@ def write_package(folder: Path, result: Result, origin: Origin) -> Manifest:
 
 
 def code_digest() -> str:
-    """SHA-256 over the code that decides the weights: generator, training, preparation and mask reading."""
+    """SHA-256 over the code that decides the weights: generator, nets, training, preparation and mask reading."""
     digest = hashlib.sha256()
-    for package in (linewatch_vision, model_build.samples):
-        for path in sorted(Path(str(package.__file__)).parent.glob("*.py")):
+    for package, pattern in ((linewatch_vision, "*.py"), (model_build.samples, "*.py"), (model_build.nets, _TRUNK)):
+        for path in sorted(Path(str(package.__file__)).parent.glob(pattern)):
             digest.update(f"{package.__name__}/{path.name}\n".encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()
