@@ -18,6 +18,8 @@ import grpc
 from google.protobuf.message import DecodeError
 from grpc._cython import cygrpc
 
+from linewatch_agent.turns import WarmLock
+
 log = logging.getLogger(__name__)
 
 _NO_FLAGS = 0
@@ -62,7 +64,7 @@ class UnaryServer:
         self._serving = False
         self._lock = threading.Lock()
         # Held by the thread that waits for events; it alone changes the three below.
-        self._leading = threading.Lock()
+        self._leading = WarmLock()
         self._open_calls = 0
         self._shut_down = False
         self._ended = threading.Event()

@@ -35,6 +35,16 @@ class FairLock:
     def __exit__(self, *_: object) -> None:
         with self._guard:
             if self._waiting:
-                self._waiting.popleft().release()  # handed over: nobody comes in between
+                self._take_next().release()  # handed over: nobody comes in between
             else:
                 self._held = False
+
+    def _take_next(self) -> threading.Lock:
+        return self._waiting.popleft()
+
+
+class WarmLock(FairLock):
+    """A lock that goes to whoever asked last: the same few of equal threads work, and the others touch no memory."""
+
+    def _take_next(self) -> threading.Lock:
+        return self._waiting.pop()
