@@ -12,7 +12,7 @@ def _take(lock: FairLock, order: list[int], number: int) -> None:
 
 
 def test_the_lock_is_had_in_the_order_in_which_it_was_asked_for() -> None:
-    lock, order = FairLock(), []
+    lock, order = FairLock(), list[int]()
 
     threads = [threading.Thread(target=_take, args=(lock, order, number)) for number in range(6)]
     with lock:
@@ -31,7 +31,7 @@ def test_the_lock_is_had_in_the_order_in_which_it_was_asked_for() -> None:
 
 
 def test_a_warm_lock_goes_to_whoever_asked_last() -> None:
-    lock, order = WarmLock(), []
+    lock, order = WarmLock(), list[int]()
     threads = [threading.Thread(target=_take, args=(lock, order, number)) for number in range(4)]
     with lock:
         for place, thread in enumerate(threads):
