@@ -7,9 +7,7 @@ PY_TRAIN := $(VENV_TRAIN)/bin/python
 checkout_on_path = printf '%s\n' "$(CURDIR)" "$(CURDIR)/components/common" "$(CURDIR)/components/agent" \
   > $(1)/lib/python3.11/site-packages/linewatch.pth
 
-SAMPLES := SurfaceClassifier SurfaceSegmenter
-
-.PHONY: train-samples $(SAMPLES:%=train-%) demo-parts
+.PHONY: train-samples train-inspector train-SurfaceClassifier train-SurfaceSegmenter train-SurfaceInspector demo-parts
 
 # pip, not uv: uv does not take torch's CPU wheel from a folder given by PIP_FIND_LINKS. Where pip does not find it,
 # name PyTorch's index: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make train-samples
@@ -30,42 +28,63 @@ $(VENV_TRAIN)/.ready: locks/train.txt locks/train-torch.txt
 	@$(call checkout_on_path,.venv-tensorflow)
 	@touch $@
 
-train-samples: $(VENV_TRAIN)/.ready ## train both sample models and write their packages (20 minutes on 2 busy cores)
-	@$(MAKE) --no-print-directory --jobs 2 $(SAMPLES:%=train-%)
-
-# One thread each, side by side: as fast as one after the other, and the weights do not depend on the number of cores.
-$(SAMPLES:%=train-%): train-%: $(VENV_TRAIN)/.ready
-	@PYTHONPATH=$(CURDIR):$(CURDIR)/components/common $(PY_TRAIN) -m model_build.samples train --only $* --out components/models
-
-# SurfaceInspector, by the commands that a person uses (docs/models.md), from drawn raw data to the package. What is done stays in
-# build/inspector; an interrupted training goes on. To begin anew, remove the folder.
+# The sample models, by the commands that a person uses (docs/models.md), from drawn raw data to the package. What is done stays in
+# build/inspector and build/pair; an interrupted training goes on. To begin anew, remove the folder.
 CHAIN := build/inspector
-LICENCE := the project's own, trained on generated pictures; the trunk starts from EfficientNet-Lite0's ImageNet weights (Apache-2.0)
+PAIR_CHAIN := build/pair
+OWN := the project's own, trained on generated pictures
+FROM_IMAGENET := $(OWN); the trunk starts from EfficientNet-Lite0's ImageNet weights (Apache-2.0)
 BUILD_MODEL := PYTHONPATH=$(CURDIR):$(CURDIR)/components/common $(PY_TRAIN) -m model_build
-.PHONY: train-inspector
 
+# From a run to its package in the bundle: $(1) folder with run/, $(2) prepared folder, $(3) model's name, $(4) target, $(5) licence, $(6) more
+# of `package`'s options.
+define package_sample
+	@rm -rf $(1)/compiled $(1)/test $(1)/packages components/models/.$(3)
+	@$(BUILD_MODEL) compile $(1)/run $(1)/compiled --data $(2) --target $(4)
+	@$(BUILD_MODEL) predict $(1)/run $(2) $(1)/test --split test --artefact $(1)/compiled/model.onnx
+	@$(BUILD_MODEL) evaluate $(2) $(1)/evaluation --validation $(1)/run/validation --test $(1)/test
+	@$(BUILD_MODEL) package $(1)/compiled $(1)/packages --run $(1)/run --evaluation $(1)/evaluation --data $(2) \
+	  --name $(3) --version 1.0.0 --golden validation --licence "$(5)" $(6)
+	@cp -r $(1)/packages/$(3)-1-0-0/package components/models/.$(3)
+	@rm -rf components/models/$(3) && mv components/models/.$(3) components/models/$(3)
+endef
+
+# The inspector learns one class from 1,200 pictures, the pair four from 3,000.
 $(CHAIN)/raw/annotations/test.json: | $(VENV_TRAIN)/.ready
 	@$(BUILD_MODEL).samples raw --out $(CHAIN)/raw
 
-$(CHAIN)/data/splits.json: $(CHAIN)/raw/annotations/test.json
-	@rm -rf $(CHAIN)/data
-	@$(BUILD_MODEL) prepare $(CHAIN)/raw $(CHAIN)/data --folds 2
+$(PAIR_CHAIN)/raw/annotations/test.json: | $(VENV_TRAIN)/.ready
+	@$(BUILD_MODEL).samples raw --kinds --train 3000 --out $(PAIR_CHAIN)/raw
 
-# 288 x 224 pixels.
+%/data/splits.json: %/raw/annotations/test.json
+	@rm -rf $*/data
+	@$(BUILD_MODEL) prepare $*/raw $*/data --folds 2
+
+# A run that is finished, but of other data, is removed; an unfinished one goes on. The inspector's input has 288 x 224 pixels.
 $(CHAIN)/run/run.json: $(CHAIN)/data/splits.json
-	@test ! -f $@ || rm -rf $(CHAIN)/run  # finished, but of other data; an unfinished one goes on
-	@$(BUILD_MODEL) train $(CHAIN)/data $(CHAIN)/run --model inspector --seed 7 --epochs 3 --steps 100 --rate 0.004 --pixels 64512 \
-	  --resume
+	@test ! -f $@ || rm -rf $(CHAIN)/run
+	@$(BUILD_MODEL) train $(CHAIN)/data $(CHAIN)/run --model inspector --seed 7 --epochs 3 --steps 100 --rate 0.004 --pixels 64512 --resume
 
-train-inspector: $(CHAIN)/run/run.json ## train SurfaceInspector on drawn parts and write its package (6 minutes on 2 quiet cores)
-	@rm -rf $(CHAIN)/int8 $(CHAIN)/test $(CHAIN)/packages components/models/.new
-	@$(BUILD_MODEL) compile $(CHAIN)/run $(CHAIN)/int8 --data $(CHAIN)/data --target onnx-int8
-	@$(BUILD_MODEL) predict $(CHAIN)/run $(CHAIN)/data $(CHAIN)/test --split test --artefact $(CHAIN)/int8/model.onnx
-	@$(BUILD_MODEL) evaluate $(CHAIN)/data $(CHAIN)/evaluation --validation $(CHAIN)/run/validation --test $(CHAIN)/test
-	@$(BUILD_MODEL) package $(CHAIN)/int8 $(CHAIN)/packages --run $(CHAIN)/run --evaluation $(CHAIN)/evaluation --data $(CHAIN)/data \
-	  --name SurfaceInspector --version 1.0.0 --golden validation --licence "$(LICENCE)"
-	@cp -r $(CHAIN)/packages/SurfaceInspector-1-0-0/package components/models/.new
-	@rm -rf components/models/SurfaceInspector && mv components/models/.new components/models/SurfaceInspector
+$(PAIR_CHAIN)/classifier/run/run.json: $(PAIR_CHAIN)/data/splits.json
+	@test ! -f $@ || rm -rf $(PAIR_CHAIN)/classifier/run
+	@$(BUILD_MODEL) train $(PAIR_CHAIN)/data $(PAIR_CHAIN)/classifier/run --model compact-classifier --seed 7 --epochs 4 --steps 400 --resume
+
+$(PAIR_CHAIN)/segmenter/run/run.json: $(PAIR_CHAIN)/data/splits.json
+	@test ! -f $@ || rm -rf $(PAIR_CHAIN)/segmenter/run
+	@$(BUILD_MODEL) train $(PAIR_CHAIN)/data $(PAIR_CHAIN)/segmenter/run --model compact-segmenter --seed 7 --epochs 4 --steps 800 --resume
+
+train-SurfaceInspector: $(CHAIN)/run/run.json
+	$(call package_sample,$(CHAIN),$(CHAIN)/data,SurfaceInspector,onnx-int8,$(FROM_IMAGENET))
+
+train-SurfaceClassifier: $(PAIR_CHAIN)/classifier/run/run.json
+	$(call package_sample,$(PAIR_CHAIN)/classifier,$(PAIR_CHAIN)/data,SurfaceClassifier,onnx,$(OWN))
+
+train-SurfaceSegmenter: $(PAIR_CHAIN)/segmenter/run/run.json
+	$(call package_sample,$(PAIR_CHAIN)/segmenter,$(PAIR_CHAIN)/data,SurfaceSegmenter,onnx,$(OWN),--minimum-area 8)
+
+train-inspector: train-SurfaceInspector ## train SurfaceInspector on drawn parts and write its package (6 minutes on 2 quiet cores)
+
+train-samples: train-SurfaceClassifier train-SurfaceSegmenter ## train the pair of sample models and write their packages (MINUTES minutes on 2 quiet cores)
 
 demo-parts: $(VENV)/.dev ## draw the demo's parts again
 	@PYTHONPATH=$(CURDIR):$(CURDIR)/components/common $(PY) -m model_build.samples parts --out demo/parts
@@ -76,7 +95,7 @@ quality-data:
 	@test -d "$(or $(DATASET),../shared/data/kolektorsdd)" || { echo "quality: $(or $(DATASET),../shared/data/kolektorsdd) is no folder; name one with DATASET=DIR" >&2; exit 1; }
 
 # Interrupted, it goes on where it was (build/quality). DATASET=DIR: any folder in a known layout (docs/data.md).
-# FEW="0 5 20" trains ours once more from so few defective pictures each, 15 minutes more apiece. PAIR=alone trains the pair beside figures of
+# FEW="0 5 20" trains ours once more from so few defective pictures each, 15 minutes more apiece; FEW="alone 0 5 20" these alone. PAIR=alone trains the pair beside figures of
 # ours that the page has already, PAIR=unet one of its nets.
 quality: quality-data $(VENV_TRAIN)/.ready .venv-tensorflow/.installed ## train, compile and judge three seeds and the reference's pair, docs/quality.md (DATASET=DIR; 1.5 hours on 2 cores)
-	@$(PY_TRAIN) -m model_build.quality $(if $(DATASET),--dataset "$(DATASET)") $(if $(FEW),--few-defects $(FEW)) $(if $(PAIR),--pair-alone $(filter-out alone,$(PAIR)))
+	@$(PY_TRAIN) -m model_build.quality $(if $(DATASET),--dataset "$(DATASET)") $(if $(FEW),--few-$(if $(filter alone,$(FEW)),alone,defects) $(filter-out alone,$(FEW))) $(if $(PAIR),--pair-alone $(filter-out alone,$(PAIR)))

@@ -3,7 +3,9 @@
 import argparse
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from linewatch_common.errors import InputError, LinewatchError
 from tqdm import tqdm
@@ -57,16 +59,43 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NET",
         help=f"train the pair alone, or one of {' and '.join(PAIR)}, and put it beside what the page says already",
     )
-    parser.add_argument(
+    few = parser.add_mutually_exclusive_group()
+    few.add_argument(
         "--few-defects",
-        type=int,
+        type=_count,
         nargs="*",
         default=[],
+        metavar="N",
         help="train ours once more from so few defective pictures, e.g. 0 5 20",
+    )
+    few.add_argument(
+        "--few-alone",
+        type=_count,
+        nargs="+",
+        metavar="N",
+        help="train ours from so few alone, with the first seed, and put it beside what the page says already",
     )
     parser.add_argument("--python", default=sys.executable, help="of the environment with torch")
     parser.add_argument("--python-tensorflow", default=".venv-tensorflow/bin/python", help="of that with TensorFlow")
     return parser
+
+
+def _count(text: str) -> int:
+    if not (value := int(text)) >= 0:
+        raise argparse.ArgumentTypeError(f"{text} is less than none")
+    return value
+
+
+def _beside(
+    options: argparse.Namespace, chain: Chain, source: Path, known_already: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """The set's entry with what was trained alone, whenever there is more."""
+    if options.few_alone is not None:
+        study = Study(chain, Wanted(tuple(options.seeds), (), tuple(options.few_alone)))
+        yield from study.few_beside(source, known_already)
+    else:
+        study = Study(chain, Wanted((), tuple(options.pair_alone) or PAIR))
+        yield study.pair_beside(source, known_already)
 
 
 def _run(options: argparse.Namespace, root: Path) -> None:
@@ -77,11 +106,10 @@ def _run(options: argparse.Namespace, root: Path) -> None:
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", source.resolve().name)
     cache = Cache((options.cache / name).resolve(), root, lambda line: tqdm.write(line, file=sys.stderr))
     chain = Chain(cache, root, Pythons(options.python, options.python_tensorflow))
-    if options.pair_alone is not None:
-        wanted = Wanted((), tuple(options.pair_alone) or PAIR)
-        found = Study(chain, wanted).pair_beside(source, known(options.docs, name))
-        write(options.docs, name, found)
-        print(f"{options.docs / 'quality.md'}: {name}, the pair beside ours")
+    if options.few_alone is not None or options.pair_alone is not None:
+        for found in _beside(options, chain, source, known(options.docs, name)):
+            write(options.docs, name, found)
+        print(f"{options.docs / 'quality.md'}: {name}, what was measured alone beside ours")
         return
     pair = () if options.without_pair else PAIR
     study = Study(chain, Wanted(tuple(options.seeds), pair, tuple(options.few_defects)))

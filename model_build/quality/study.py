@@ -22,6 +22,7 @@ from model_build.training.run import Run, read_run
 
 OURS = "inspector"
 PAIR_SEED = 0
+_FEW = "ours from"
 _NO_PAIR = "the reference pair was not trained in this run"
 
 
@@ -91,10 +92,7 @@ class Study:
 
         Raises InputError where ours was of other data or splits.
         """
-        data = self._chain.data(source)
-        now, then = _of_set(data), known["data"]
-        if any(then.get(name) != value for name, value in now.items()):
-            raise InputError(f"{source}: our net's figures are of other pictures or splits; train ours again, too")
+        data = self._data_of(source, known)
         pair = {name: _net([one], None) for name, one in self._pair(data).items()}
         before = {name: convert(net, Net) for name, net in known["reference_pair"].items() if isinstance(net, dict)}
         return known | {
@@ -102,6 +100,25 @@ class Study:
             "reference_pair": _pair_of(before | pair),
             "notes": [note for note in known["notes"] if not _of_pair(note, self._wanted.pair)] + self._notes,
         }
+
+    def few_beside(self, source: Path, known: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """`known`, the set's entry with ours in it, again after each training from few defects, with what that gave.
+
+        Raises InputError where ours was of other data or splits.
+        """
+        data = self._data_of(source, known)
+        learnt, notes = dict(known["few_defects"]), [note for note in known["notes"] if not note.startswith(_FEW)]
+        for number in self._wanted.few:
+            learnt |= self._few(data, number)
+            yield known | {"written_at": utc_now(), "few_defects": learnt, "notes": notes + self._notes}
+
+    def _data_of(self, source: Path, known: dict[str, Any]) -> Path:
+        """The prepared set. Raises InputError where the entry is of other pictures or splits."""
+        data = self._chain.data(source)
+        now, then = _of_set(data), known["data"]
+        if any(then.get(name) != value for name, value in now.items()):
+            raise InputError(f"{source}: our net's figures are of other pictures or splits; train ours again, too")
+        return data
 
     def _refuse_unjudged(self, data: Path) -> None:
         """Before the training, not after it."""
@@ -147,7 +164,7 @@ class Study:
             run = self._chain.run(data, OURS, seed, number)
             judged = read_judged(self._chain.judged(data, run, self._chain.said(data, run, name), name))
         except InputError as error:
-            self._notes.append(f"ours from {number} defective picture(s) is missing: {error}")
+            self._notes.append(f"{_FEW} {number} defective picture(s) is missing: {error}")
             return {}
         return {str(number): net_of([read_run(run)], [judged], [], None)}
 

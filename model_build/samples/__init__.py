@@ -1,1 +1,1 @@
-"""The sample models: a generator of textured surfaces with defects, and the two compact nets trained on it."""
+"""A generator of textured surfaces with defects: what the sample models learn from, and the demo's parts."""

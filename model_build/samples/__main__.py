@@ -1,4 +1,4 @@
-"""Command line: `python -m model_build.samples generate|raw|parts|train`."""
+"""Command line: `python -m model_build.samples generate|raw|parts`."""
 
 import argparse
 import sys
@@ -7,10 +7,9 @@ from pathlib import Path
 
 from linewatch_common.errors import LinewatchError
 
-from model_build.samples.folder import write_folder, write_parts
+from model_build.samples.folder import DEMO_SEED, write_folder, write_parts
 from model_build.samples.generator import Settings
-from model_build.samples.plan import CLASSIFIER, DEMO_SEED, SEGMENTER, SPLIT_SEEDS
-from model_build.samples.raw import write_raw
+from model_build.samples.raw import SPLIT_SEEDS, write_raw
 
 RAW = {
     "train": (1200, 0.5),
@@ -53,10 +52,6 @@ def _parser() -> argparse.ArgumentParser:
     _common(parts, count=40, share=0.3)
     parts.add_argument("--seed", type=int, default=DEMO_SEED)
     parts.set_defaults(command=_parts)
-    train = commands.add_parser("train", help="train both sample models and write their packages (needs torch)")
-    train.add_argument("--out", type=Path, default=Path("components/models"))
-    train.add_argument("--only", choices=[CLASSIFIER.name, SEGMENTER.name], help="train just this one")
-    train.set_defaults(command=_train)
     return parser
 
 
@@ -80,15 +75,6 @@ def _raw(options: argparse.Namespace) -> None:
 def _parts(options: argparse.Namespace) -> None:
     settings = Settings(seed=options.seed, defect_share=options.defect_share)
     write_parts(settings, _progress(options.count), options.out)
-
-
-def _train(options: argparse.Namespace) -> None:
-    from model_build.samples.build import build  # noqa: PLC0415  torch lives in its own environment
-
-    for plan in (CLASSIFIER, SEGMENTER):
-        if options.only in (None, plan.name):
-            manifest = build(plan, options.out / plan.name)
-            print(f"{manifest.identifier}: {manifest.metrics}")
 
 
 def _progress(count: int) -> Iterable[int]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from model_build.samples.generator import Sample, Settings, generate
 
+DEMO_SEED = 4001  # no split's
 JPEG_BYTES = 25 * 1024
 _QUALITIES = range(92, 20, -4)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from model_build.data.readers.outlines import run_lengths
 from model_build.samples.generator import KINDS, Sample, Settings, generate
 
+SPLIT_SEEDS = {"train": 1001, "test": 3001}
 _JPEG_SHARE = 0.5  # as cameras of both sorts send them
 _QUALITIES = (55, 95)  # lowest and highest
 _ANY = "defect"

@@ -12,9 +12,9 @@ from model_build.data.readers import reader_for
 from model_build.data.records import Options
 from model_build.samples import __main__ as command_line
 from model_build.samples.defects import DEFECTS, solid
-from model_build.samples.folder import JPEG_BYTES, jpeg
+from model_build.samples.folder import DEMO_SEED, JPEG_BYTES, jpeg
 from model_build.samples.generator import KINDS, Settings, generate
-from model_build.samples.plan import DEMO_SEED, SPLIT_SEEDS
+from model_build.samples.raw import SPLIT_SEEDS
 from model_build.samples.textures import TEXTURES
 
 PROJECT = Path(__file__).parents[3]

@@ -180,10 +180,13 @@ def test_sets_stand_beside_each_other(tmp_path: Path) -> None:
     assert "## one" in (tmp_path / "quality.md").read_text()
 
 
-def test_the_pair_alone_needs_figures_of_ours_on_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("alone", [["--pair-alone"], ["--few-alone", "5"]])
+def test_what_is_measured_alone_needs_figures_of_ours_on_the_page(
+    alone: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     raw = tmp_path / "raw"
     raw.mkdir()
-    assert main(["--dataset", str(raw), "--docs", str(tmp_path), "--cache", str(tmp_path / "c"), "--pair-alone"]) == 1
+    assert main(["--dataset", str(raw), "--docs", str(tmp_path), "--cache", str(tmp_path / "c"), *alone]) == 1
     assert capsys.readouterr().err.strip() == f"quality: {tmp_path / 'quality.json'}: says nothing of raw yet"
 
 
@@ -244,6 +247,20 @@ def test_a_step_that_fails_costs_what_it_tells_and_no_more(tmp_path: Path) -> No
     assert "- seed 1 is missing" in page({"set": msgspec.to_builtins(last)})
     with pytest.raises(InputError, match="seed 0 is missing: predict-inspector-0 ended with 1; seed 1 is missing"):
         studied(FailingChain(tmp_path / "again", ("predict",)))
+
+
+def test_few_defects_alone_stand_beside_what_is_known(tmp_path: Path) -> None:
+    chain = FailingChain(tmp_path, ("train-inspector-0-5",))
+    (known,) = [msgspec.to_builtins(found) for found in studied(chain)]
+    known |= {"few_defects": {"20": known["ours"]}, "notes": ["ours from 0 defective picture(s) is missing: x", "kept"]}
+    alone = Study(chain, Wanted((0,), (), (0, 5)))  # type: ignore[arg-type]  # a chain by its methods
+    first, last = (msgspec.to_builtins(dict(found)) for found in alone.few_beside(tmp_path, known))
+    assert (list(first["few_defects"]), first["notes"]) == (["20", "0"], ["kept"])
+    assert list(last["few_defects"]) == ["20", "0"]
+    assert last["notes"] == ["kept", "ours from 5 defective picture(s) is missing: train-inspector-0-5 ended with 1"]
+    assert last["ours"] == known["ours"]
+    with pytest.raises(InputError, match="our net's figures are of other pictures or splits"):
+        list(alone.few_beside(tmp_path, known | {"data": known["data"] | {"digest": "other"}}))
 
 
 def test_a_set_that_cannot_be_judged_is_refused_before_the_training(tmp_path: Path) -> None:
