@@ -7,7 +7,6 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from linewatch_agent_api.agent_pb2_grpc import add_AgentServicer_to_server
 from linewatch_agent_api.edge_agent_pb2_grpc import add_EdgeAgentServicer_to_server
 from linewatch_common.entry import carry_out, component_parser
 from linewatch_common.errors import ConfigError
@@ -42,7 +41,7 @@ from linewatch_agent.roles import Roles, RoleSettings
 from linewatch_agent.roots import ModelRoots, greengrass_roots
 from linewatch_agent.selfcheck import selfcheck
 from linewatch_agent.server import AgentServer
-from linewatch_agent.servicer import WireServicer
+from linewatch_agent.servicer import WireServicer, add_to_server
 from linewatch_agent.sockets import Listener
 from linewatch_agent.standalone import Standalone, socket_of
 from linewatch_agent.trust import FloorFile, Trust
@@ -69,7 +68,7 @@ def build_core(
     places = ModelRoots(folder, allowed)
     metrics = Metrics(counters, registry)
     plane = DataPlane(registry, captures, counters, metrics, places)
-    edge = AgentServer(partial(add_AgentServicer_to_server, WireServicer(plane)), listeners)
+    edge = AgentServer(partial(add_to_server, WireServicer(plane)), listeners)
     lookout = _lookout_server(config, LookoutModels(registry, places, config.lookout_models))
     return AgentCore(
         registry, captures, counters, (edge, *lookout, MetricsServer(metrics, config.metrics_port)), metrics.activity

@@ -42,6 +42,7 @@ class CallContext:
         self.code = grpc.StatusCode.OK
         self.details = ""
         self.trailing: tuple[tuple[str, str], ...] = ()
+        self.callbacks: list[Callable[[], None]] = []
 
     def abort(self, code: grpc.StatusCode, details: str) -> NoReturn:
         """End the call with an error."""
@@ -51,6 +52,11 @@ class CallContext:
     def set_trailing_metadata(self, metadata: tuple[tuple[str, str], ...]) -> None:
         """Send `metadata` with the status."""
         self.trailing = metadata
+
+    def add_callback(self, callback: Callable[[], None]) -> bool:
+        """Call it when the answer is on its way: what the client need not wait for."""
+        self.callbacks.append(callback)
+        return True
 
 
 class UnaryServer:
@@ -173,7 +179,11 @@ class UnaryServer:
             return
         context = CallContext()
         response = _response(method, self._methods[method], data, context)
-        _end(call, context.code, context.details, context.trailing, response)
+        try:
+            _end(call, context.code, context.details, context.trailing, response)
+        finally:
+            for callback in context.callbacks:
+                callback()
 
 
 def _response(method: str, handler: Any, data: bytes, context: CallContext) -> bytes | None:

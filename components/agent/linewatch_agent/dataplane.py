@@ -1,25 +1,25 @@
 """What the agent does for its clients, without any transport."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
-from linewatch_agent.backends.port import Net
 from linewatch_agent.captures import CaptureRequest, Captures, CaptureState
 from linewatch_agent.counters import Counters
 from linewatch_agent.errors import UnknownModelError
 from linewatch_agent.metrics import Metrics
 from linewatch_agent.registry import Entry, ModelRegistry
 from linewatch_agent.roots import ModelRoots
-from linewatch_agent.tensors import SentTensor, Tensors, TensorSpec, matched_inputs
+from linewatch_agent.tensors import SentTensor, Tensors, matched_inputs
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Outputs by name, in the model's order, and their specs."""
+    """Outputs by name, in the model's order. `end`, to be called once: lets go of the inputs and counts, which no client need wait for."""
 
-    specs: tuple[TensorSpec, ...]
     outputs: Tensors
+    end: Callable[[], None]
 
 
 class DataPlane:
@@ -36,24 +36,24 @@ class DataPlane:
 
     def predict(self, name: str, sent: Sequence[SentTensor]) -> Prediction:
         """Run a model once. Raises UnknownModelError, BadRequestError."""
-        try:
-            net = self._registry.get(name).model.net
-            with self._metrics.prediction():
-                outputs = self._timed(name, net, sent)
-        except Exception:
-            self._counters.add("predict_errors")
-            raise
-        self._counters.add("predictions")
-        return Prediction(net.outputs, outputs)
+        with ExitStack() as held:
+            try:
+                net = self._registry.get(name).model.net
+                held.enter_context(self._metrics.prediction())
+                start = time.perf_counter()
+                inputs = matched_inputs(sent, net.inputs, held)
+                ready = time.perf_counter()
+                outputs = net.predict(inputs)
+                done = time.perf_counter()
+            except Exception:
+                self._counters.add("predict_errors")
+                raise
+            held.callback(self._counted, name, ready - start, done - ready)
+            return Prediction(outputs, held.pop_all().close)
 
-    def _timed(self, name: str, net: Net, sent: Sequence[SentTensor]) -> Tensors:
-        start = time.perf_counter()
-        with matched_inputs(sent, net.inputs) as inputs:
-            ready = time.perf_counter()
-            outputs = net.predict(inputs)
-            done = time.perf_counter()
-        self._metrics.predicted(name, ready - start, done - ready)
-        return outputs
+    def _counted(self, name: str, inputs: float, run: float) -> None:
+        self._metrics.predicted(name, inputs, run)
+        self._counters.add("predictions")
 
     def load(self, name: str, url: str) -> Entry:
         """Load the model in the folder `url` under `name`. Raises as ModelRoots.folder_of and ModelRegistry.load."""

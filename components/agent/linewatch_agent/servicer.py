@@ -7,10 +7,11 @@ from typing import Any
 
 import grpc
 from linewatch_agent_api import agent_pb2 as wire
-from linewatch_agent_api.agent_pb2_grpc import AgentServicer
-from linewatch_agent_api.tensors import dtype_of, element_count, tensor_name, wire_type_of
+from linewatch_agent_api.agent_pb2_grpc import AgentServicer, add_AgentServicer_to_server
+from linewatch_agent_api.tensors import dtype_of, element_count, response_message, tensor_name, wire_type_of
 
 from linewatch_agent.answers import answered
+from linewatch_agent.calls import UnaryServer
 from linewatch_agent.captures import AuxiliaryItem, CapturedTensor, CaptureRequest, CaptureState, Encoding
 from linewatch_agent.captures.request import Moment
 from linewatch_agent.dataplane import DataPlane
@@ -18,13 +19,21 @@ from linewatch_agent.errors import BadRequestError
 from linewatch_agent.refusals import RefusalLog
 from linewatch_agent.registry import Entry
 from linewatch_agent.shared_memory import Segment
-from linewatch_agent.tensors import Array, SentTensor, TensorSpec
+from linewatch_agent.tensors import SentTensor, TensorSpec
 
+SERVICE = wire.DESCRIPTOR.services_by_name["Agent"].full_name
 _CAPTURE_STATES = {
     CaptureState.IN_PROGRESS: wire.IN_PROGRESS,
     CaptureState.SUCCESS: wire.SUCCESS,
     CaptureState.FAILURE: wire.FAILURE,
 }
+
+
+def add_to_server(servicer: "WireServicer", server: UnaryServer) -> None:
+    """Serve its methods. Predict's response is serialised already."""
+    add_AgentServicer_to_server(servicer, server)
+    predict = grpc.unary_unary_rpc_method_handler(servicer.Predict, wire.PredictRequest.FromString, bytes)
+    server.add_registered_method_handlers(SERVICE, {"Predict": predict})
 
 
 class WireServicer(AgentServicer):
@@ -35,11 +44,11 @@ class WireServicer(AgentServicer):
         self.refusals = RefusalLog()
 
     @answered
-    def Predict(self, request: wire.PredictRequest, context: grpc.ServicerContext) -> wire.PredictResponse:
-        """See agent.proto."""
+    def Predict(self, request: wire.PredictRequest, context: grpc.ServicerContext) -> bytes:  # type: ignore[override]  # serialised
+        """See agent.proto. The response as it goes over the wire."""
         prediction = self._plane.predict(_name(request), [_sent(tensor) for tensor in request.tensors])
-        tensors = [_tensor(spec, prediction.outputs[spec.name]) for spec in prediction.specs]
-        return wire.PredictResponse(tensors=tensors)
+        context.add_callback(prediction.end)
+        return response_message(prediction.outputs)
 
     @answered
     def LoadModel(self, request: wire.LoadModelRequest, context: grpc.ServicerContext) -> wire.LoadModelResponse:
@@ -110,11 +119,6 @@ def _shape(metadata: wire.TensorMetadata) -> tuple[int, ...]:
     if any(side < 0 for side in metadata.shape):
         raise BadRequestError(f"tensor {tensor_name(metadata)!r}: shape {list(metadata.shape)} has a negative side")
     return tuple(metadata.shape)
-
-
-def _tensor(spec: TensorSpec, array: Array) -> wire.Tensor:
-    metadata = wire.TensorMetadata(name=spec.name.encode(), data_type=wire_type_of(array.dtype), shape=array.shape)
-    return wire.Tensor(tensor_metadata=metadata, byte_data=array.tobytes())
 
 
 def _model(entry: Entry) -> wire.Model:

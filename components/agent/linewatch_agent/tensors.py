@@ -1,8 +1,8 @@
 """What a model takes and gives, and the check of what a client sends against it."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,24 +53,22 @@ class SentTensor:
     shape: tuple[int, ...] | None = None
 
 
-@contextmanager
-def matched_inputs(sent: Sequence[SentTensor], specs: Sequence[TensorSpec]) -> Iterator[Tensors]:
+def matched_inputs(sent: Sequence[SentTensor], specs: Sequence[TensorSpec], attached: ExitStack) -> Tensors:
     """The sent tensors as arrays by the model's input names, over the bytes or the segments that were sent, without a copy.
 
-    They are for reading, and for as long as the block lasts: then the segments are detached. A tensor with a name belongs to the input of
+    They are for reading, until `attached` is closed: then the segments are detached. A tensor with a name belongs to the input of
     that name, one without to the input at its place. Raises BadRequestError with one line that names the tensor and what the model wants.
     """
     if len(sent) != len(specs):
         raise BadRequestError(f"{len(sent)} input tensors, but the model takes {len(specs)}: {_listed(specs)}")
     by_name = {spec.name: spec for spec in specs}
     inputs: Tensors = {}
-    with ExitStack() as attached:
-        for place, tensor in enumerate(sent):
-            spec = _spec_of(tensor, place, specs, by_name)
-            if spec.name in inputs:
-                raise BadRequestError(f"input {spec.name!r} is given twice; the model takes {_listed(specs)}")
-            inputs[spec.name] = _as_array(tensor, spec, attached)
-        yield inputs
+    for place, tensor in enumerate(sent):
+        spec = _spec_of(tensor, place, specs, by_name)
+        if spec.name in inputs:
+            raise BadRequestError(f"input {spec.name!r} is given twice; the model takes {_listed(specs)}")
+        inputs[spec.name] = _as_array(tensor, spec, attached)
+    return inputs
 
 
 def _as_array(tensor: SentTensor, spec: TensorSpec, attached: ExitStack) -> Array:

@@ -1,6 +1,7 @@
 """Our way to serve unary calls, asked by gRPC's own client over a real socket."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,8 @@ import grpc
 import pytest
 from linewatch_agent.calls import CallContext, UnaryServer
 from linewatch_agent_api import agent_pb2 as wire
+
+from tests.unit.agent.support import wait_until
 
 # Far more than any of these takes; only a failing test waits so long.
 SECONDS = 10.0
@@ -132,24 +135,53 @@ def test_a_client_that_gave_up_leaves_the_server_well(tmp_path: Path) -> None:
 def test_a_stop_lets_a_call_end_and_refuses_new_ones(tmp_path: Path) -> None:
     running, go_on = threading.Event(), threading.Event()
 
-    def wait(request: Any, _context: CallContext) -> Any:
-        running.set()
-        go_on.wait(SECONDS)
+    def first_waits(request: Any, _context: CallContext) -> Any:
+        if not running.is_set():
+            running.set()
+            go_on.wait(SECONDS)
         return request
 
-    with served(wait, tmp_path) as (server, channel):
+    def ask_until_refused() -> None:
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            ask(channel)
+
+    with served(first_waits, tmp_path) as (server, channel):
         call = channel.unary_unary("/test.Test/Ask").future(b"", timeout=SECONDS)
         assert running.wait(SECONDS)
         stopping = threading.Thread(target=server.stop, args=(SECONDS,))
         stopping.start()
         try:
-            assert status(lambda: ask(channel))[0] in AWAY
+            assert status(ask_until_refused)[0] in AWAY
         finally:
             go_on.set()
         assert call.result() == b""
         stopping.join(SECONDS)
         assert not stopping.is_alive()
         server.stop(0)  # once more is no error
+
+
+def test_what_no_client_waits_for_is_done_after_the_answer(tmp_path: Path) -> None:
+    answered, done = threading.Event(), list[str]()
+
+    def later(name: str) -> Callable[[], None]:
+        def note() -> None:
+            done.append(f"{name} after the answer" if answered.wait(SECONDS) else name)
+
+        return note
+
+    def behaviour(request: Any, context: CallContext) -> Any:
+        context.add_callback(later(request.name))
+        if request.name == "refused":
+            context.abort(grpc.StatusCode.NOT_FOUND, "no")
+        return request
+
+    with served(behaviour, tmp_path) as (_, channel):
+        ask(channel, wire.DescribeModelRequest(name="answered").SerializeToString())
+        assert status(lambda: ask(channel, wire.DescribeModelRequest(name="refused").SerializeToString()))[1] == "no"
+        answered.set()
+        wait_until(lambda: len(done) == 2)
+    assert sorted(done) == ["answered after the answer", "refused after the answer"]
 
 
 def test_a_stop_does_not_wait_for_a_call_that_hangs(tmp_path: Path) -> None:
