@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from linewatch_agent.captures import CaptureRequest, Captures, CaptureState
 from linewatch_agent.counters import Counters
@@ -16,10 +17,10 @@ from linewatch_agent.tensors import SentTensor, Tensors, matched_inputs
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Outputs by name, in the model's order. `end`, to be called once: lets go of the inputs and counts, which no client need wait for."""
+    """Outputs by name, in the model's order. `count`, to be called once, keeps the figures: no client need wait for that."""
 
     outputs: Tensors
-    end: Callable[[], None]
+    count: Callable[[], None]
 
 
 class DataPlane:
@@ -36,20 +37,18 @@ class DataPlane:
 
     def predict(self, name: str, sent: Sequence[SentTensor]) -> Prediction:
         """Run a model once. Raises UnknownModelError, BadRequestError."""
-        with ExitStack() as held:
-            try:
-                net = self._registry.get(name).model.net
-                held.enter_context(self._metrics.prediction())
+        try:
+            net = self._registry.get(name).model.net
+            with self._metrics.prediction(), ExitStack() as attached:
                 start = time.perf_counter()
-                inputs = matched_inputs(sent, net.inputs, held)
+                inputs = matched_inputs(sent, net.inputs, attached)
                 ready = time.perf_counter()
                 outputs = net.predict(inputs)
                 done = time.perf_counter()
-            except Exception:
-                self._counters.add("predict_errors")
-                raise
-            held.callback(self._counted, name, ready - start, done - ready)
-            return Prediction(outputs, held.pop_all().close)
+        except Exception:
+            self._counters.add("predict_errors")
+            raise
+        return Prediction(outputs, partial(self._counted, name, ready - start, done - ready))
 
     def _counted(self, name: str, inputs: float, run: float) -> None:
         self._metrics.predicted(name, inputs, run)

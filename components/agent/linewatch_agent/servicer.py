@@ -47,7 +47,7 @@ class WireServicer(AgentServicer):
     def Predict(self, request: wire.PredictRequest, context: grpc.ServicerContext) -> bytes:  # type: ignore[override]  # serialised
         """See agent.proto. The response as it goes over the wire."""
         prediction = self._plane.predict(_name(request), [_sent(tensor) for tensor in request.tensors])
-        context.add_callback(prediction.end)
+        context.add_callback(prediction.count)
         return response_message(prediction.outputs)
 
     @answered
