@@ -398,6 +398,19 @@ def test_a_full_spool_drops_the_oldest_normal_capture_first_and_says_so(tmp_path
     assert (failed, bench.counters.snapshot()["captures_dropped"]) == ({"n1", "n2"}, 2)
 
 
+def test_a_capture_that_cannot_fit_costs_none_of_those_that_wait(tmp_path: Path) -> None:
+    away = HeldDisk(tmp_path / "out")
+    away.away = True
+    with _bench(tmp_path, away, limit_bytes=5 * 4096, buffer_bytes=10**6, batch_size=1) as bench:
+        for capture_id in ("k1", "k2"):
+            bench.take(capture_id)
+            wait_until(lambda: bench.captures._held.count == 0)
+        with pytest.raises(CaptureBufferFullError, match="CaptureDiskMB"):
+            bench.take("c", inputs=(CapturedTensor("t", "UINT8", (30_000,), bytes(30_000)),))
+        assert bench.captures.state_of("k1") is CaptureState.IN_PROGRESS
+        assert bench.counters.snapshot()["captures_dropped"] == 0
+
+
 def test_what_grows_fills_the_buffer(tmp_path: Path) -> None:
     with _bench(tmp_path, period=1000, batch_size=4, buffer_size=3) as bench:
         for number in range(3):
