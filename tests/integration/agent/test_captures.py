@@ -1,9 +1,12 @@
 """Captured data: lines, files, bounds, states."""
 
 import base64
+import errno
 import json
 import os
 import re
+import resource
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -455,6 +458,103 @@ def test_a_spool_that_comes_late(tmp_path: Path) -> None:
         blocked.unlink()
         bench.take("c")
         bench.wait_for("c", CaptureState.SUCCESS)
+
+
+def test_a_disk_that_is_full_at_the_start_neither_holds_up_nor_loses_what_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = FileShelf(tmp_path / "spool")
+    shelf.open()
+    shelf.create(HEADER).append(_accepted("a"))
+    FinishedCaptures(tmp_path / "spool" / "finished").add(["b"], CaptureState.SUCCESS)
+    with (tmp_path / "spool" / "finished").open("a") as file:
+        file.write("S c")  # cut by a power cut
+    monkeypatch.setattr("linewatch_agent.captures.finished.write_atomically", _full)
+    disk = HeldDisk(tmp_path / "out")
+    bench = Bench(tmp_path, disk)
+    bench.spool._shelf._lock = 0  # type: ignore[attr-defined]  # the other's was released by its end
+    bench.captures.start()
+    wait_until(lambda: bench.captures._open)
+    disk.go.set()
+    bench.wait_for("a", CaptureState.SUCCESS)
+    monkeypatch.undo()
+    bench.take("d")
+    bench.wait_for("d", CaptureState.SUCCESS)
+    bench.captures.stop()
+    assert bench.counters.snapshot()["captures_failed"] == 0
+    again = FinishedCaptures(tmp_path / "spool" / "finished")
+    again.open()
+    assert [again.get(each) for each in "abcd"] == [CaptureState.SUCCESS] * 2 + [None, CaptureState.SUCCESS]
+
+
+def test_nothing_is_sent_before_all_is_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("linewatch_agent.captures.intake.OPEN_AGAIN_SECONDS", 0.1)
+    shelf = FileShelf(tmp_path / "spool")
+    shelf.open()
+    shelf.create(HEADER).append(_accepted("a"))
+    (tmp_path / "spool" / "finished").mkdir()  # cannot be read
+    disk = HeldDisk(tmp_path / "out")
+    bench = Bench(tmp_path, disk)
+    bench.spool._shelf._lock = 0  # type: ignore[attr-defined]  # the other's was released by its end
+    bench.captures.start()
+    time.sleep(0.3)
+    (tmp_path / "spool" / "finished").rmdir()
+    wait_until(lambda: bench.captures._open)
+    disk.go.set()
+    bench.wait_for("a", CaptureState.SUCCESS)
+    bench.captures.stop()
+    assert bench.counters.snapshot()["captures_failed"] == 0
+
+
+def _full(path: Path, data: bytes) -> None:
+    raise StorageError(f"{path}: cannot write {len(data)} bytes: No space left on device")
+
+
+def test_a_disk_that_takes_a_part_and_does_not_let_go_of_it_costs_no_other_capture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a card that the kernel has made read-only: neither the rest nor the cut back is admitted."""
+    shelf = FileShelf(tmp_path)
+    shelf.open()
+    segment = shelf.create(HEADER)
+    segment.append(_accepted("before"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "ftruncate", _read_only)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (segment.size_bytes + 60, hard))
+        try:
+            with pytest.raises(StorageError, match="cannot write"):
+                segment.append(_accepted("part", inputs=(CapturedTensor("t", "UINT8", (9,), LARGE),)))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    segment.append(_accepted("after"))
+    assert [capture.request.capture_id for capture in segment.content().captures] == ["before", "after"]
+
+
+def _read_only(_fd: int, _size: int) -> None:
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+def test_foreign_and_unreadable_files_in_the_spool_hold_nobody_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shelf = FileShelf(tmp_path / "spool")
+    shelf.open()
+    shelf.create(HEADER).append(_accepted("a"))
+    shutil.copy(tmp_path / "spool" / "000000000000.spool", tmp_path / "spool" / "000000000000 (copy).spool")
+    (tmp_path / "spool" / "000000000007.spool").mkdir()
+    assert [segment.ids for segment in _found(tmp_path / "spool")] == [["a"]]
+    assert "000000000007.spool" in caplog.text
+
+
+def test_a_spool_that_cannot_be_opened_is_named_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("linewatch_agent.captures.intake.OPEN_AGAIN_SECONDS", 0.01)
+    (tmp_path / "spool").write_text("a file where a folder is wanted")
+    with _bench(tmp_path):
+        time.sleep(0.3)
+    assert caplog.text.count("cannot make the folder") == 1
 
 
 def test_a_stop_stores_what_waits(tmp_path: Path) -> None:

@@ -88,6 +88,7 @@ class Captures:
         self._upload = upload
         self._changed = threading.Condition()
         self._open = False
+        self._problem = ""  # why it is not
         self._pending: dict[str, int] = {}  # taken, neither delivered nor dropped; bytes
         self._held = _Held()
         self._growing = _Held()  # in segments that are not complete
@@ -100,7 +101,6 @@ class Captures:
     def start(self) -> None:
         """Begin to write."""
         self._keeper.start()
-        self._sender.start()
         if self._upload is not None:
             self._upload.start()
 
@@ -203,6 +203,8 @@ class Captures:
             with self._changed:
                 if self._changed.wait_for(lambda: self._stopping, OPEN_AGAIN_SECONDS):
                     return
+        # Not before: a spool that is opened once more lists again what is being sent.
+        self._sender.start()
         stopping = False
         while not stopping:
             with self._changed:
@@ -219,7 +221,9 @@ class Captures:
                 found = self._spool.open()
                 self._finished.open()
             except StorageError as error:
-                log.warning("captures: %s", error)
+                if str(error) != self._problem:
+                    log.warning("captures: %s", error)
+                self._problem = str(error)
                 return False
             for segment in found:
                 self._recall(segment)
