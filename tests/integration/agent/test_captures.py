@@ -25,6 +25,7 @@ from linewatch_agent.captures import (
     CaptureState,
     Encoding,
 )
+from linewatch_agent.captures import disk as disk_module
 from linewatch_agent.captures.disk import CaptureDisk
 from linewatch_agent.captures.finished import FinishedCaptures
 from linewatch_agent.captures.importance import is_sampled_normal
@@ -176,6 +177,57 @@ def test_what_is_too_old_goes(tmp_path: Path) -> None:
     disk.store(_push(disk, _accepted("a")))
     disk.store(_push(disk, _accepted("b")))
     assert (_ids(tmp_path), dropped) == (["b"], [1])
+
+
+def test_what_is_too_old_goes_without_a_new_push(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("linewatch_agent.captures.sender.IDLE_SECONDS", 0.05)
+    before = _disk(tmp_path / "out")
+    before.store(_push(before, _accepted("old")))
+    [file] = (tmp_path / "out").rglob("*.jsonl")
+    os.utime(file, (0, 0))
+    dropped: list[int] = []
+    with _bench(tmp_path, _disk(tmp_path / "out", dropped=dropped, limit_seconds=1e6)):
+        wait_until(lambda: not file.exists())
+    assert dropped == [1]
+    assert "1 of the oldest" in caplog.text
+
+
+def test_an_idle_agent_touches_no_folder_that_it_never_wrote_to(tmp_path: Path) -> None:
+    _disk(tmp_path / "out").expire()
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_goes_leaves_no_empty_folders(tmp_path: Path) -> None:
+    disk = _disk(tmp_path)
+    tensor = CapturedTensor("t", "UINT8", (9,), LARGE)
+    old = replace(HEADER, created_ns=0)
+    for name in ("1" * 32, "2" * 32):
+        disk.store(push_of(Content(old, [_accepted(inputs=(tensor,))], name), disk))
+    [hour] = {file.parent for file in tmp_path.rglob("*.jsonl")}
+    first, second = disk.pushes()
+    disk.remove(first)
+    assert hour.is_dir()
+    disk.remove(second)
+    assert list((tmp_path / "prefix/fleet").iterdir()) == [tmp_path / "prefix/fleet/.linewatch-inherited"]
+
+
+def test_a_folder_that_is_being_written_to_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The upload removes a push of the same hour between the making of a folder and of the first file in it."""
+    disk = _disk(tmp_path)
+    tensor = CapturedTensor("t", "UINT8", (9,), LARGE)
+    disk.store(_push(disk, _accepted("a", inputs=(tensor,))))
+    [uploaded] = disk.pushes()
+    write = disk_module.write_atomically
+
+    def removing(path: Path, data: bytes) -> None:
+        disk.remove(uploaded)
+        write(path, data)
+
+    monkeypatch.setattr(disk_module, "write_atomically", removing)
+    disk.store(_push(disk, _accepted("b", inputs=(tensor,))))
+    assert _ids(tmp_path) == ["b"]
 
 
 def test_what_the_original_left_is_nobodys_room(tmp_path: Path) -> None:

@@ -88,6 +88,9 @@ class StreamDestination:
         if refused:
             raise RefusedLinesError(next(iter(refused.values())), frozenset(refused))
 
+    def expire(self) -> None:
+        """See Destination; the stream's own bounds do it."""
+
     def close(self) -> None:
         """See Destination."""
         self._stream.close()
@@ -113,6 +116,9 @@ class MissingDestination:
     def store(self, push: Push) -> None:  # noqa: ARG002 - the port's
         """See Destination."""
         raise UnavailableError(self.missing)
+
+    def expire(self) -> None:
+        """See Destination; the stream's own bounds do it."""
 
     def close(self) -> None:
         """See Destination."""
