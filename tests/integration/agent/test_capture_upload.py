@@ -1,6 +1,7 @@
 """Captured data to a real S3 server, by the agent as a process: outages, a kill, credentials, periodic upload."""
 
 import json
+import os
 import re
 import ssl
 import subprocess
@@ -191,3 +192,19 @@ def test_credentials_by_the_devices_certificate(
     with pytest.raises(UnavailableError, match="HTTP 403"):
         S3Store(BUCKET, REGION, stranger).put("certificate/object", b"content")
     assert "Traceback" not in capsys.readouterr().out, "an outage is told in one line, by whoever tries"
+
+
+def test_credentials_that_come_late_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a boot the store of credentials may start, or the network come, after the agent's first try."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
+    store = S3Store(BUCKET, REGION, None)
+    with pytest.raises(UnavailableError, match="Unable to locate credentials"):
+        store.put("key", b"")
+    (tmp_path / "credentials").write_text("[default]\naws_access_key_id = rig\naws_secret_access_key = rig\n")
+    with pytest.raises(UnavailableError, match="Could not connect"):
+        store.put("key", b"")

@@ -6,7 +6,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from linewatch_common.errors import UnavailableError
 
 from linewatch_agent.captures.cloud import DeviceCertificate
@@ -68,5 +68,7 @@ class S3Store:
                 session = boto3.Session(
                     botocore_session=session_with(self._certificate), region_name=self._region or None
                 )
+                if session.get_credentials() is None:
+                    raise NoCredentialsError  # a client made without any would never look for them again
                 self._clients[purpose] = session.client("s3", config=config)
             return self._clients[purpose]
