@@ -29,7 +29,7 @@ from linewatch_agent.captures import disk as disk_module
 from linewatch_agent.captures.disk import CaptureDisk
 from linewatch_agent.captures.finished import FinishedCaptures
 from linewatch_agent.captures.importance import is_sampled_normal
-from linewatch_agent.captures.intake import UNSYNCED_SECONDS
+from linewatch_agent.captures.intake import UNSYNCED_SECONDS, WAITING
 from linewatch_agent.captures.lines import AcceptedCapture, Origin
 from linewatch_agent.captures.pushes import Push, push_of
 from linewatch_agent.captures.request import Moment
@@ -651,3 +651,27 @@ def test_nothing_is_taken_while_older_captures_are_unsynced_for_too_long(
         taking.join(10)
         # Taken; a quick disk has it already.
         assert bench.captures.state_of("b") in (CaptureState.IN_PROGRESS, CaptureState.SUCCESS)
+
+
+def test_a_disk_that_hangs_does_not_take_all_of_the_agents_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = threading.Event()
+    with _bench(tmp_path, period=1000, buffer_size=100, batch_size=50) as bench:
+        wait_until(lambda: bench.captures._open)
+        monkeypatch.setattr(os, "fsync", lambda _fd: go.wait(20))
+        bench.take("a")
+        wait_until(lambda: time.monotonic() - bench.captures._unsynced_since > UNSYNCED_SECONDS)
+        waiting = [threading.Thread(target=bench.take, args=(f"b{number}",)) for number in range(WAITING)]
+        for thread in waiting:
+            thread.start()
+        wait_until(lambda: bench.captures._waiting == WAITING)
+        began = time.monotonic()
+        with pytest.raises(CaptureBufferFullError, match="too slow"):
+            bench.take("c")
+        assert time.monotonic() - began < 1.0
+        go.set()
+        for thread in waiting:
+            thread.join(10)
+        bench.take("c")
+        assert bench.counters.snapshot()["captures_refused"] == 1

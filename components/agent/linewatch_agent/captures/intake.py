@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from linewatch_common.errors import StorageError
@@ -32,6 +33,8 @@ UNSYNCED_SECONDS = 1.0
 SYNC_SECONDS = 0.4
 # A sync of a slow card takes seconds; a client waits no longer for it.
 ROOM_SECONDS = 5.0
+# Nor do more clients at once: the server's threads are for predictions too.
+WAITING = 4
 # Sending what waits to a slow card takes seconds; a process that stops waits no longer, the spool keeps the rest.
 FLUSH_SECONDS = 8.0
 # A segment this large is complete however few captures it holds: it is read into memory to be sent.
@@ -93,6 +96,7 @@ class Captures:
         self._held = _Held()
         self._growing = _Held()  # in segments that are not complete
         self._taken = 0
+        self._waiting = 0  # calls, for the disk
         self._unsynced_since = 0.0  # monotonic; 0 when all is synced
         self._stopping = False
         self._keeper = threading.Thread(target=self._keep_until_stopped, name="captures", daemon=True)
@@ -175,10 +179,19 @@ class Captures:
             unsynced = time.monotonic() - self._unsynced_since if self._unsynced_since else 0.0
             return self._open and unsynced < UNSYNCED_SECONDS
 
-        if not self._changed.wait_for(ready, ROOM_SECONDS):
+        if not ready() and not self._waited_for(ready):
             self._counters.add("captures_refused")
-            reason = "the disk is too slow" if self._open else "the spool cannot be opened, see the agent's log"
+            reason = "the disk is too slow" if self._open else "the spool is not open, see the agent's log"
             raise CaptureBufferFullError(f"capture not taken: {reason}; capture less often or look at the disk")
+
+    def _waited_for(self, ready: Callable[[], bool]) -> bool:
+        if self._waiting >= WAITING:
+            return False
+        self._waiting += 1
+        try:
+            return self._changed.wait_for(ready, ROOM_SECONDS)
+        finally:
+            self._waiting -= 1
 
     def _refuse_known(self, capture_id: str) -> None:
         state = CaptureState.IN_PROGRESS if capture_id in self._pending else self._finished.get(capture_id)
