@@ -653,25 +653,64 @@ def test_nothing_is_taken_while_older_captures_are_unsynced_for_too_long(
         assert bench.captures.state_of("b") in (CaptureState.IN_PROGRESS, CaptureState.SUCCESS)
 
 
+@pytest.mark.parametrize("hangs", ["the sync", "the note of what ended"])
 def test_a_disk_that_hangs_does_not_take_all_of_the_agents_threads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hangs: str
 ) -> None:
-    go = threading.Event()
-    with _bench(tmp_path, period=1000, buffer_size=100, batch_size=50) as bench:
+    hanging, go = threading.Event(), threading.Event()
+    add = FinishedCaptures.add
+
+    def held(*_: object) -> None:
+        hanging.set()
+        go.wait(20)
+
+    def added_late(*arguments: Any) -> None:
+        held()
+        add(*arguments)
+
+    note = hangs == "the note of what ended"
+    with _bench(tmp_path, period=1000, buffer_size=100, batch_size=1 if note else 50) as bench:
         wait_until(lambda: bench.captures._open)
-        monkeypatch.setattr(os, "fsync", lambda _fd: go.wait(20))
+        if note:
+            monkeypatch.setattr(FinishedCaptures, "add", added_late)
+        else:
+            monkeypatch.setattr(os, "fsync", held)
         bench.take("a")
-        wait_until(lambda: time.monotonic() - bench.captures._unsynced_since > UNSYNCED_SECONDS)
+        assert hanging.wait(10)
+        wait_until(lambda: note or time.monotonic() - bench.captures._unsynced_since > UNSYNCED_SECONDS)
         waiting = [threading.Thread(target=bench.take, args=(f"b{number}",)) for number in range(WAITING)]
         for thread in waiting:
             thread.start()
-        wait_until(lambda: bench.captures._waiting == WAITING)
+        wait_until(lambda: bench.captures._patience._value == 0)
         began = time.monotonic()
         with pytest.raises(CaptureBufferFullError, match="too slow"):
             bench.take("c")
-        assert time.monotonic() - began < 1.0
+        assert bench.captures.state_of("a") is CaptureState.IN_PROGRESS
+        assert time.monotonic() - began < 2.0
         go.set()
         for thread in waiting:
             thread.join(10)
         bench.take("c")
         assert bench.counters.snapshot()["captures_refused"] == 1
+
+
+def test_a_spool_that_takes_long_to_open_is_waited_for_with_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Days without a network leave thousands of files, which are read and synced one by one."""
+    monkeypatch.setattr("linewatch_agent.captures.intake.ROOM_SECONDS", 0.2)
+    go, opened = threading.Event(), FileShelf.open
+
+    def slowly(shelf: FileShelf) -> Any:
+        go.wait(20)
+        return opened(shelf)
+
+    monkeypatch.setattr(FileShelf, "open", slowly)
+    with _bench(tmp_path) as bench:
+        began = time.monotonic()
+        with pytest.raises(CaptureBufferFullError, match="not open"):
+            bench.take("a")
+        assert time.monotonic() - began < 5.0
+        go.set()
+        wait_until(lambda: bench.captures._open)
+        bench.take("a")
