@@ -160,6 +160,7 @@ def test_a_fetch_mirrors_the_bucket_and_goes_on_where_it_was(
         s3.upload_file(str(path), BUCKET, path.relative_to(sent).as_posix())
     s3.put_object(Bucket=BUCKET, Key="sme/plant/Surface/2026/10/01/10/old.jsonl", Body=b"{}")
     s3.put_object(Bucket=BUCKET, Key="sme/plant/readme.txt", Body=b"not captured")
+    s3.put_object(Bucket=BUCKET, Key=f"{HOUR}/raw-data/", Body=b"")  # as consoles and mounts mark a folder
     command = ["captures", "fetch", f"s3://{BUCKET}/sme/plant", str(got), "--since", "2026-11-01"]
     assert main(command) == 0
     assert "2 object(s) fetched, 0 were there" in capsys.readouterr().out
