@@ -558,6 +558,23 @@ def test_nothing_is_sent_before_all_is_open(tmp_path: Path, monkeypatch: pytest.
     assert bench.counters.snapshot()["captures_failed"] == 0
 
 
+def test_a_note_that_a_full_disk_took_half_of_spoils_no_other(tmp_path: Path) -> None:
+    finished = FinishedCaptures(tmp_path / "finished")
+    finished.open()
+    finished.add(["before"], CaptureState.SUCCESS)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (12, hard))
+    try:
+        with pytest.raises(StorageError):
+            finished.add(["refused"], CaptureState.SUCCESS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    finished.add(["after"], CaptureState.SUCCESS)
+    again = FinishedCaptures(tmp_path / "finished")
+    again.open()
+    assert [again.get(each) for each in ("before", "refused", "after")] == [CaptureState.SUCCESS] * 3
+
+
 def _full(path: Path, data: bytes) -> None:
     raise StorageError(f"{path}: cannot write {len(data)} bytes: No space left on device")
 

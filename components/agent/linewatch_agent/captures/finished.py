@@ -72,6 +72,7 @@ class FinishedCaptures:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
+            self._lines = 2 * REMEMBERED  # half a line may be there: the next is not put behind it
             raise StorageError(f"{self._path}: cannot be written: {error.strerror}") from error
         self._lines += len(ids)
 
