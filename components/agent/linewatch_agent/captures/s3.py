@@ -1,5 +1,6 @@
 """S3 by boto3."""
 
+import os
 import threading
 import time
 from typing import Any
@@ -65,9 +66,9 @@ class S3Store:
         """Made at the first use: it reads files and the environment. Raises BotoCoreError."""
         with self._lock:
             if purpose not in self._clients:
-                session = boto3.Session(
-                    botocore_session=session_with(self._certificate), region_name=self._region or None
-                )
+                # boto3 itself looks for AWS_DEFAULT_REGION only.
+                region = self._region or os.environ.get("AWS_REGION") or None
+                session = boto3.Session(botocore_session=session_with(self._certificate), region_name=region)
                 if session.get_credentials() is None:
                     raise NoCredentialsError  # a client made without any would never look for them again
                 self._clients[purpose] = session.client("s3", config=config)
