@@ -45,9 +45,8 @@ def inspection(number: int, outcome: Outcome, stratum: Stratum) -> Capture:
         models=[ModelUse(role="classifier", identifier=MODEL, version="1.0.0")],
     )
     pixels = np.full((8, 6), number, np.uint8)
-    return of_inspection(
-        Ended(verdict=verdict, monotonic_ns=None, picture=Picture(pixels=pixels, pixel_format="Mono8")), stratum, 10.0
-    )
+    item = Ended(verdict=verdict, monotonic_ns=None, picture=Picture(pixels=pixels, pixel_format="Mono8"))
+    return of_inspection(item, stratum, 10.0, [MODEL])
 
 
 def word(number: int, label: Any, command: str = "c1", at: str = NOW) -> Capture:

@@ -118,6 +118,22 @@ def test_an_escape_of_a_model_that_was_replaced_meanwhile_is_captured_too(line: 
     assert record.inspection.models[0].identifier == "TestClassifier-1-0-0", "who judged it is still said"
 
 
+def test_a_reject_that_waited_while_its_model_was_replaced_is_captured_too(line: Line) -> None:
+    """As when one deployment brings a new agent and a new model."""
+    line.start()
+    line.captures.away = True
+    name = line.capture(BAD)
+    line.wait_for_verdicts(1)
+    line.packages[0] = line.folder / "newer"
+    make_package(line.packages[0], "classifier", version="1.1.0")
+    line.captures.serve("TestClassifier-1-1-0")
+    line.serve(serving(*line.packages))
+    line.captures.away = False
+    capture = taken(line, name)
+    record = msgspec.json.decode(items(capture)["inspection.json"], type=CapturedInspection)
+    assert (capture.model, record.inspection.models[0].identifier) == ("TestClassifier-1-1-0", "TestClassifier-1-0-0")
+
+
 @pytest.mark.parametrize("spoil", [cut_off, hidden])
 def test_a_stored_picture_that_cannot_be_read_holds_up_neither_its_label_nor_the_next_capture(
     line: Line, spoil: Callable[[Path], None]

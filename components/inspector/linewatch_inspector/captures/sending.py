@@ -159,8 +159,8 @@ class Capturer:
         return True
 
     def _send_picture(self, chosen: tuple[Ended, Stratum]) -> None:
-        endpoint, _ = self._agent()
-        self._captures.capture(endpoint, of_inspection(*chosen, self._choice.percent))
+        endpoint, models = self._agent()
+        self._captures.capture(endpoint, of_inspection(*chosen, self._choice.percent, models))
 
     def _send_label(self, labelled: tuple[LabelVerdict, str]) -> None:
         command, at = labelled
