@@ -143,10 +143,10 @@ class Recorder:
         """A verdict is out: its row, and its picture when there is room."""
         item = published.ended
         self.submit(AddPart(item.verdict, published.total_ms))
-        if item.picture is None or not self._wanted(item):
+        if not (item.picture or item.picture_given_up) or not self._wanted(item):
             return
         with self._changed:
-            if len(self._pictures) >= PICTURES or self.store_paused:
+            if item.picture_given_up or len(self._pictures) >= PICTURES or self.store_paused:
                 self.pictures_dropped += 1
             else:
                 self._pictures.append(item)
