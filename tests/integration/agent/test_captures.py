@@ -25,12 +25,12 @@ from linewatch_agent.captures import (
     CaptureState,
     Encoding,
 )
-from linewatch_agent.captures import disk as disk_module
 from linewatch_agent.captures.disk import CaptureDisk
 from linewatch_agent.captures.finished import FinishedCaptures
 from linewatch_agent.captures.importance import is_sampled_normal
 from linewatch_agent.captures.intake import UNSYNCED_SECONDS, WAITING
 from linewatch_agent.captures.lines import AcceptedCapture, Origin
+from linewatch_agent.captures.periodic import PeriodicUpload
 from linewatch_agent.captures.pushes import Push, push_of
 from linewatch_agent.captures.request import Moment
 from linewatch_agent.captures.segments import Content, FileShelf, MemoryShelf, SegmentHeader
@@ -38,6 +38,7 @@ from linewatch_agent.captures.spool import Spool, SpoolSettings
 from linewatch_agent.counters import Counters
 from linewatch_agent.errors import CaptureBufferFullError, CaptureExistsError, NoNetworkError, UnknownCaptureError
 from linewatch_common.errors import StorageError, UnavailableError
+from linewatch_common.files import write_atomically
 
 from tests.unit.agent.support import wait_until
 
@@ -219,15 +220,46 @@ def test_a_folder_that_is_being_written_to_stays(tmp_path: Path, monkeypatch: py
     tensor = CapturedTensor("t", "UINT8", (9,), LARGE)
     disk.store(_push(disk, _accepted("a", inputs=(tensor,))))
     [uploaded] = disk.pushes()
-    write = disk_module.write_atomically
 
     def removing(path: Path, data: bytes) -> None:
         disk.remove(uploaded)
-        write(path, data)
+        write_atomically(path, data)
 
-    monkeypatch.setattr(disk_module, "write_atomically", removing)
+    monkeypatch.setattr("linewatch_agent.captures.disk.write_atomically", removing)
     disk.store(_push(disk, _accepted("b", inputs=(tensor,))))
     assert _ids(tmp_path) == ["b"]
+
+
+class ReturningStore:
+    """Away at first."""
+
+    bucket = "bucket"
+
+    def __init__(self) -> None:
+        self.tries = 0
+
+    def put(self, key: str, data: bytes) -> None:
+        self.tries += 1
+        if self.tries < 3:
+            raise UnavailableError("away")
+
+    def reachable(self) -> bool:
+        return True
+
+
+def test_an_upload_says_once_that_it_waits_and_once_that_it_goes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr("linewatch_agent.captures.periodic.FIRST_PAUSE", 0.01)
+    disk = _disk(tmp_path)
+    disk.store(_push(disk, _accepted()))
+    upload = PeriodicUpload(disk, ReturningStore(), 0.01, Counters())
+    upload.start()
+    wait_until(lambda: not disk.pushes())
+    upload.stop()
+    said = [record.message for record in caplog.records if record.levelname != "DEBUG"]
+    assert said == ["captures stay on disk: away", "captures are uploaded again"]
 
 
 def test_what_the_original_left_is_nobodys_room(tmp_path: Path) -> None:
