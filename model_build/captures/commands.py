@@ -16,7 +16,7 @@ from model_build.data.commands import Commands, progress
 
 _FETCH = """Copy what the fleet captured from S3 into a folder. What is there already stays, so the same command fetches what is new.
 
-Credentials and endpoint are boto3's own (AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL_S3 …).
+Credentials and endpoint are boto3's own (AWS_PROFILE, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL_S3 …).
 
   python -m model_build captures fetch s3://my-bucket/sme-capture/plant-a build/captured --since 2026-11-01
   python -m model_build captures rates build/captured

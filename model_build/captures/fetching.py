@@ -70,8 +70,8 @@ def _objects(s3: Any, source: Source) -> Iterator[tuple[str, int]]:
 
 
 def _wanted(key: str, since: str | None) -> bool:
-    """Objects of an hour's folder, from the first day on."""
-    hour = _HOUR.search(key)
+    """Objects of an hour's folder, from the first day on, but not the marks of folders, which end with a slash."""
+    hour = None if key.endswith("/") else _HOUR.search(key)
     return hour is not None and (since is None or "-".join(hour.groups()) >= since)
 
 

@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from linewatch_agent.captures import AuxiliaryItem, CapturedTensor, CaptureReque
 from linewatch_agent.captures.lines import PushedFiles
 from linewatch_agent.captures.pushes import Push, RefusedLinesError
 from linewatch_agent.captures.stream_manager import LARGEST_BYTES, StreamManagerStream
-from linewatch_agent.captures.streams import MessageTooLargeError, StreamDestination, StreamSettings
+from linewatch_agent.captures.streams import MessageTooLargeError, StreamDestination, StreamSettings, digest
 from linewatch_agent.capturing import build_captures
 from linewatch_agent.config import AgentConfig
 from linewatch_agent.counters import Counters
@@ -99,7 +100,7 @@ def _stored_in_the_end(destination: StreamDestination, push: Push) -> int:
 def test_the_stream_is_made_durable_and_exported_to_kinesis(server: StreamManagerServer, streams: Streams) -> None:
     stream = streams.new(replace(SETTINGS, kinesis="plant-a"))
     assert stream.reachable()
-    assert stream.connect(10) == []
+    assert stream.connect(10) == frozenset()
     definition = server.streams["linewatch-captures"].definition
     in_files = 0
     assert (definition["persistence"], definition["flushOnWrite"], definition["strategyOnFull"]) == (
@@ -129,8 +130,23 @@ def test_the_newest_messages_are_read_back(server: StreamManagerServer, streams:
     stream.connect(2)
     for line in LINES:
         stream.append(line)
-    assert streams.new().connect(2) == LINES[1:]
-    assert streams.new().connect(9) == LINES
+    assert streams.new().connect(2) == {digest(line) for line in LINES[1:]}
+    assert streams.new().connect(9) == {digest(line) for line in LINES}
+
+
+def test_reading_back_takes_the_memory_of_a_message_not_of_the_stream(
+    server: StreamManagerServer, streams: Streams
+) -> None:
+    streams.new().connect(1)
+    server.streams["linewatch-captures"].messages = [bytes([number]) * 2_000_000 for number in range(30)]
+    stream = streams.new()
+    tracemalloc.start()
+    try:
+        stream.connect(30)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 30_000_000
 
 
 @pytest.mark.parametrize("appended", [1, 2, 3])

@@ -45,9 +45,8 @@ def inspection(number: int, outcome: Outcome, stratum: Stratum) -> Capture:
         models=[ModelUse(role="classifier", identifier=MODEL, version="1.0.0")],
     )
     pixels = np.full((8, 6), number, np.uint8)
-    return of_inspection(
-        Ended(verdict=verdict, monotonic_ns=None, picture=Picture(pixels=pixels, pixel_format="Mono8")), stratum, 10.0
-    )
+    item = Ended(verdict=verdict, monotonic_ns=None, picture=Picture(pixels=pixels, pixel_format="Mono8"))
+    return of_inspection(item, stratum, 10.0, [MODEL])
 
 
 def word(number: int, label: Any, command: str = "c1", at: str = NOW) -> Capture:
@@ -160,6 +159,7 @@ def test_a_fetch_mirrors_the_bucket_and_goes_on_where_it_was(
         s3.upload_file(str(path), BUCKET, path.relative_to(sent).as_posix())
     s3.put_object(Bucket=BUCKET, Key="sme/plant/Surface/2026/10/01/10/old.jsonl", Body=b"{}")
     s3.put_object(Bucket=BUCKET, Key="sme/plant/readme.txt", Body=b"not captured")
+    s3.put_object(Bucket=BUCKET, Key=f"{HOUR}/raw-data/", Body=b"")  # as consoles and mounts mark a folder
     command = ["captures", "fetch", f"s3://{BUCKET}/sme/plant", str(got), "--since", "2026-11-01"]
     assert main(command) == 0
     assert "2 object(s) fetched, 0 were there" in capsys.readouterr().out

@@ -13,7 +13,7 @@ from linewatch_agent.captures.pushes import Destination
 from linewatch_agent.captures.segments import FileShelf, MemoryShelf
 from linewatch_agent.captures.spool import Spool, SpoolSettings
 from linewatch_agent.captures.streams import SPARE_MESSAGES, MissingDestination, StreamDestination, StreamSettings
-from linewatch_agent.config import AgentConfig
+from linewatch_agent.config import AgentConfig, check_prefix
 from linewatch_agent.counters import Counters
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ THING_NAME = "THING_NAME"
 
 
 def build_captures(config: AgentConfig, device: str, folder: Path, counters: Counters) -> Captures:
-    """`folder` is the work folder, where captured data and the spool lie by default."""
+    """`folder` is the work folder, where captured data and the spool lie by default. Raises ConfigError."""
     prefix = prefix_of(config.folder_prefix, device)
     limit_bytes, limit_seconds = config.capture_disk_mb * MEGABYTE, config.capture_max_age_days * DAY_SECONDS
     disk = CaptureDisk(
@@ -64,9 +64,11 @@ def build_captures(config: AgentConfig, device: str, folder: Path, counters: Cou
 
 def prefix_of(folder_prefix: str, device: str) -> str:
     """`folder_prefix` without slashes around it. The folder THING_NAME stands for the device's own name: one deployment configures a
-    group, and S3 admits each to its own.
+    group, and S3 admits each to its own. Raises ConfigError for a name in a file of the original's form that is none for a folder.
     """
-    return "/".join(device if part == THING_NAME else part for part in folder_prefix.split("/") if part)
+    prefix = "/".join(device if part == THING_NAME else part for part in folder_prefix.split("/") if part)
+    check_prefix(prefix)
+    return prefix
 
 
 def _store(config: AgentConfig) -> ObjectStore:

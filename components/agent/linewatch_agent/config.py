@@ -117,7 +117,7 @@ def validate(config: AgentConfig) -> None:
     ):
         if path and not path.startswith("/"):
             raise ConfigError(f"{key}: {path!r} is not an absolute path")
-    _check_prefix(config.folder_prefix)
+    check_prefix(config.folder_prefix)
     for path in (config.unix_socket_name, config.lookout_socket):
         if path:
             check_length(Path(path))
@@ -131,8 +131,8 @@ def validate(config: AgentConfig) -> None:
     _check_sending(config)
 
 
-def _check_prefix(prefix: str) -> None:
-    """Captured data never leaves the folder that the prefix is put below, and is not hidden in it."""
+def check_prefix(prefix: str) -> None:
+    """Captured data never leaves the folder that the prefix is put below, and is not hidden in it. Raises ConfigError."""
     parts = [part for part in prefix.split("/") if part]
     if not parts or any(part.startswith(".") or "\\" in part or not part.isprintable() for part in parts):
         raise ConfigError(

@@ -107,7 +107,7 @@ class Announcer:
 
     def _keep(self, item: Ended) -> None:
         # Pictures must not pile up while the bus is away: megabytes each.
-        self._waiting.append(replace(item, picture=None))
+        self._waiting.append(replace(item, picture=None, picture_given_up=item.picture is not None))
         if len(self._waiting) > MAX_WAITING:
             oldest = self._waiting.popleft()
             self.unpublished += 1

@@ -176,6 +176,7 @@ class Inspector:
             "verdicts_unpublished": parts.announcer.unpublished,
             "rows_pending": parts.recorder.rows_pending,
             "rows_lost": parts.recorder.rows_lost,
+            "labels_dropped": parts.recorder.labels_dropped,
             "pictures_stored": parts.recorder.pictures_stored,
             "pictures_dropped": parts.recorder.pictures_dropped,
             "pictures_deleted": parts.recorder.pictures_deleted,

@@ -41,11 +41,15 @@ class Findings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """A frame with its verdict. `monotonic_ns` is the capture, None where it is not known."""
+    """A frame with its verdict. `monotonic_ns` is the capture, None where it is not known.
+
+    `picture_given_up`: there was a picture, which could not be kept until the verdict was out.
+    """
 
     verdict: Verdict
     monotonic_ns: int | None
     picture: Picture | None = None
+    picture_given_up: bool = False
     findings: Findings | None = None
 
 

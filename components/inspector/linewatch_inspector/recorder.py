@@ -39,6 +39,7 @@ ROWS_AT_ONCE = 500
 RETRY_SECONDS = 1.0  # a full disk is not freed within milliseconds
 SYNC_SECONDS = 5.0  # what a power cut may cost at most
 PRUNE_EVERY_SECONDS = 60.0
+STOCK_AGAIN_SECONDS = 60.0  # a look through a full store takes a second
 IDLE_SECONDS = 0.5
 
 StorePictures = Literal["all", "not-pass", "none"]
@@ -81,7 +82,7 @@ class Recorder:
         self._open = False
         self._unsynced = False
         self._stocktaken = False
-        self._next_try = self._next_sync = self._next_prune = 0.0
+        self._next_try = self._next_sync = self._next_prune = self._next_stock = 0.0
         self._thread = threading.Thread(target=self._run, name="recording", daemon=True)
         self.outcomes: dict[str, int] = {}
         self.problem = ""
@@ -90,6 +91,7 @@ class Recorder:
         self.pictures_dropped = 0
         self.pictures_stored = 0
         self.rows_lost = 0
+        self.labels_dropped = 0
         self._on_open: Callable[[], None] = _nothing
         self._on_label: Callable[[LabelVerdict], None] = _no_label
         self._journal_refused = False
@@ -141,10 +143,10 @@ class Recorder:
         """A verdict is out: its row, and its picture when there is room."""
         item = published.ended
         self.submit(AddPart(item.verdict, published.total_ms))
-        if item.picture is None or not self._wanted(item):
+        if not (item.picture or item.picture_given_up) or not self._wanted(item):
             return
         with self._changed:
-            if len(self._pictures) >= PICTURES or self.store_paused:
+            if item.picture_given_up or len(self._pictures) >= PICTURES or self.store_paused:
                 self.pictures_dropped += 1
             else:
                 self._pictures.append(item)
@@ -160,11 +162,11 @@ class Recorder:
     def label(self, command: LabelVerdict) -> None:
         """A person's word on a verdict; answered on `commands/results`. Handler's thread: does not block."""
         with self._changed:
-            if (
-                len(self._labels) < LABELS
-            ):  # more at once than people can type; their sender gets no answer and tries again
-                self._labels.append(command)
-                self._changed.notify()
+            if len(self._labels) >= LABELS:  # more at once than people can type; who gets no answer tries again
+                self.labels_dropped += 1
+                return
+            self._labels.append(command)
+            self._changed.notify()
 
     def _wanted(self, item: Ended) -> bool:
         if self._keeping.pictures == "none":
@@ -319,12 +321,12 @@ class Recorder:
     def _maintain(self) -> None:
         if not self._open or self.problem:
             return
-        if not self._stocktaken:
-            self._stocktaken = True
+        now = time.monotonic()
+        if not self._stocktaken and now >= self._next_stock:
+            self._next_stock = now + STOCK_AGAIN_SECONDS
             self._take_stock()
         for gone in self._keeper.make_room():
             self.submit(SetStoredPath(gone.stem, None))
-        now = time.monotonic()
         try:
             if self._unsynced and now >= self._next_sync:
                 self._next_sync = now + SYNC_SECONDS
@@ -340,6 +342,7 @@ class Recorder:
     def _take_stock(self) -> None:
         try:
             self._keeper.take_stock(self._writer.stored_passes())
+            self._stocktaken = True
         except StorageError as error:
             log.warning("%s", error)
 

@@ -1,6 +1,7 @@
 """Captured data to a real S3 server, by the agent as a process: outages, a kill, credentials, periodic upload."""
 
 import json
+import os
 import re
 import ssl
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 
 import grpc
 import pytest
+from botocore.config import Config
 from linewatch_agent.captures.cloud import DeviceCertificate
 from linewatch_agent.captures.s3 import S3Store
 from linewatch_agent_api import agent_pb2 as wire
@@ -191,3 +193,32 @@ def test_credentials_by_the_devices_certificate(
     with pytest.raises(UnavailableError, match="HTTP 403"):
         S3Store(BUCKET, REGION, stranger).put("certificate/object", b"content")
     assert "Traceback" not in capsys.readouterr().out, "an outage is told in one line, by whoever tries"
+
+
+def test_the_region_of_greengrass_is_taken_where_none_is_configured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """boto3 alone looks for AWS_DEFAULT_REGION, and without one goes to us-east-1."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    for name, value in {"REGION": REGION, "ACCESS_KEY_ID": "rig", "SECRET_ACCESS_KEY": "rig"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    assert S3Store(BUCKET, "", None)._client("put", Config()).meta.region_name == REGION
+    assert S3Store(BUCKET, "eu-north-1", None)._client("put", Config()).meta.region_name == "eu-north-1"
+
+
+def test_credentials_that_come_late_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a boot the store of credentials may start, or the network come, after the agent's first try."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
+    store = S3Store(BUCKET, REGION, None)
+    with pytest.raises(UnavailableError, match="Unable to locate credentials"):
+        store.put("key", b"")
+    (tmp_path / "credentials").write_text("[default]\naws_access_key_id = rig\naws_secret_access_key = rig\n")
+    with pytest.raises(UnavailableError, match="Could not connect"):
+        store.put("key", b"")

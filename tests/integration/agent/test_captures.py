@@ -1,9 +1,12 @@
 """Captured data: lines, files, bounds, states."""
 
 import base64
+import errno
 import json
 import os
 import re
+import resource
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -25,8 +28,9 @@ from linewatch_agent.captures import (
 from linewatch_agent.captures.disk import CaptureDisk
 from linewatch_agent.captures.finished import FinishedCaptures
 from linewatch_agent.captures.importance import is_sampled_normal
-from linewatch_agent.captures.intake import UNSYNCED_SECONDS
+from linewatch_agent.captures.intake import UNSYNCED_SECONDS, WAITING
 from linewatch_agent.captures.lines import AcceptedCapture, Origin
+from linewatch_agent.captures.periodic import PeriodicUpload
 from linewatch_agent.captures.pushes import Push, push_of
 from linewatch_agent.captures.request import Moment
 from linewatch_agent.captures.segments import Content, FileShelf, MemoryShelf, SegmentHeader
@@ -34,6 +38,7 @@ from linewatch_agent.captures.spool import Spool, SpoolSettings
 from linewatch_agent.counters import Counters
 from linewatch_agent.errors import CaptureBufferFullError, CaptureExistsError, NoNetworkError, UnknownCaptureError
 from linewatch_common.errors import StorageError, UnavailableError
+from linewatch_common.files import write_atomically
 
 from tests.unit.agent.support import wait_until
 
@@ -173,6 +178,88 @@ def test_what_is_too_old_goes(tmp_path: Path) -> None:
     disk.store(_push(disk, _accepted("a")))
     disk.store(_push(disk, _accepted("b")))
     assert (_ids(tmp_path), dropped) == (["b"], [1])
+
+
+def test_what_is_too_old_goes_without_a_new_push(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("linewatch_agent.captures.sender.IDLE_SECONDS", 0.05)
+    before = _disk(tmp_path / "out")
+    before.store(_push(before, _accepted("old")))
+    [file] = (tmp_path / "out").rglob("*.jsonl")
+    os.utime(file, (0, 0))
+    dropped: list[int] = []
+    with _bench(tmp_path, _disk(tmp_path / "out", dropped=dropped, limit_seconds=1e6)):
+        wait_until(lambda: not file.exists())
+    assert dropped == [1]
+    assert "1 of the oldest" in caplog.text
+
+
+def test_an_idle_agent_touches_no_folder_that_it_never_wrote_to(tmp_path: Path) -> None:
+    _disk(tmp_path / "out").expire()
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_goes_leaves_no_empty_folders(tmp_path: Path) -> None:
+    disk = _disk(tmp_path)
+    tensor = CapturedTensor("t", "UINT8", (9,), LARGE)
+    old = replace(HEADER, created_ns=0)
+    for name in ("1" * 32, "2" * 32):
+        disk.store(push_of(Content(old, [_accepted(inputs=(tensor,))], name), disk))
+    [hour] = {file.parent for file in tmp_path.rglob("*.jsonl")}
+    first, second = disk.pushes()
+    disk.remove(first)
+    assert hour.is_dir()
+    disk.remove(second)
+    assert list((tmp_path / "prefix/fleet").iterdir()) == [tmp_path / "prefix/fleet/.linewatch-inherited"]
+
+
+def test_a_folder_that_is_being_written_to_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The upload removes a push of the same hour between the making of a folder and of the first file in it."""
+    disk = _disk(tmp_path)
+    tensor = CapturedTensor("t", "UINT8", (9,), LARGE)
+    disk.store(_push(disk, _accepted("a", inputs=(tensor,))))
+    [uploaded] = disk.pushes()
+
+    def removing(path: Path, data: bytes) -> None:
+        disk.remove(uploaded)
+        write_atomically(path, data)
+
+    monkeypatch.setattr("linewatch_agent.captures.disk.write_atomically", removing)
+    disk.store(_push(disk, _accepted("b", inputs=(tensor,))))
+    assert _ids(tmp_path) == ["b"]
+
+
+class ReturningStore:
+    """Away at first."""
+
+    bucket = "bucket"
+
+    def __init__(self) -> None:
+        self.tries = 0
+
+    def put(self, key: str, data: bytes) -> None:
+        self.tries += 1
+        if self.tries < 3:
+            raise UnavailableError("away")
+
+    def reachable(self) -> bool:
+        return True
+
+
+def test_an_upload_says_once_that_it_waits_and_once_that_it_goes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr("linewatch_agent.captures.periodic.FIRST_PAUSE", 0.01)
+    disk = _disk(tmp_path)
+    disk.store(_push(disk, _accepted()))
+    upload = PeriodicUpload(disk, ReturningStore(), 0.01, Counters())
+    upload.start()
+    wait_until(lambda: not disk.pushes())
+    upload.stop()
+    said = [record.message for record in caplog.records if record.levelname != "DEBUG"]
+    assert said == ["captures stay on disk: away", "captures are uploaded again"]
 
 
 def test_what_the_original_left_is_nobodys_room(tmp_path: Path) -> None:
@@ -398,6 +485,19 @@ def test_a_full_spool_drops_the_oldest_normal_capture_first_and_says_so(tmp_path
     assert (failed, bench.counters.snapshot()["captures_dropped"]) == ({"n1", "n2"}, 2)
 
 
+def test_a_capture_that_cannot_fit_costs_none_of_those_that_wait(tmp_path: Path) -> None:
+    away = HeldDisk(tmp_path / "out")
+    away.away = True
+    with _bench(tmp_path, away, limit_bytes=5 * 4096, buffer_bytes=10**6, batch_size=1) as bench:
+        for capture_id in ("k1", "k2"):
+            bench.take(capture_id)
+            wait_until(lambda: bench.captures._held.count == 0)
+        with pytest.raises(CaptureBufferFullError, match="CaptureDiskMB"):
+            bench.take("c", inputs=(CapturedTensor("t", "UINT8", (30_000,), bytes(30_000)),))
+        assert bench.captures.state_of("k1") is CaptureState.IN_PROGRESS
+        assert bench.counters.snapshot()["captures_dropped"] == 0
+
+
 def test_what_grows_fills_the_buffer(tmp_path: Path) -> None:
     with _bench(tmp_path, period=1000, batch_size=4, buffer_size=3) as bench:
         for number in range(3):
@@ -444,6 +544,120 @@ def test_a_spool_that_comes_late(tmp_path: Path) -> None:
         bench.wait_for("c", CaptureState.SUCCESS)
 
 
+def test_a_disk_that_is_full_at_the_start_neither_holds_up_nor_loses_what_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = FileShelf(tmp_path / "spool")
+    shelf.open()
+    shelf.create(HEADER).append(_accepted("a"))
+    FinishedCaptures(tmp_path / "spool" / "finished").add(["b"], CaptureState.SUCCESS)
+    with (tmp_path / "spool" / "finished").open("a") as file:
+        file.write("S c")  # cut by a power cut
+    monkeypatch.setattr("linewatch_agent.captures.finished.write_atomically", _full)
+    disk = HeldDisk(tmp_path / "out")
+    bench = Bench(tmp_path, disk)
+    bench.spool._shelf._lock = 0  # type: ignore[attr-defined]  # the other's was released by its end
+    bench.captures.start()
+    wait_until(lambda: bench.captures._open)
+    disk.go.set()
+    bench.wait_for("a", CaptureState.SUCCESS)
+    monkeypatch.undo()
+    bench.take("d")
+    bench.wait_for("d", CaptureState.SUCCESS)
+    bench.captures.stop()
+    assert bench.counters.snapshot()["captures_failed"] == 0
+    again = FinishedCaptures(tmp_path / "spool" / "finished")
+    again.open()
+    assert [again.get(each) for each in "abcd"] == [CaptureState.SUCCESS] * 2 + [None, CaptureState.SUCCESS]
+
+
+def test_nothing_is_sent_before_all_is_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("linewatch_agent.captures.intake.OPEN_AGAIN_SECONDS", 0.1)
+    shelf = FileShelf(tmp_path / "spool")
+    shelf.open()
+    shelf.create(HEADER).append(_accepted("a"))
+    (tmp_path / "spool" / "finished").mkdir()  # cannot be read
+    disk = HeldDisk(tmp_path / "out")
+    bench = Bench(tmp_path, disk)
+    bench.spool._shelf._lock = 0  # type: ignore[attr-defined]  # the other's was released by its end
+    bench.captures.start()
+    time.sleep(0.3)
+    (tmp_path / "spool" / "finished").rmdir()
+    wait_until(lambda: bench.captures._open)
+    disk.go.set()
+    bench.wait_for("a", CaptureState.SUCCESS)
+    bench.captures.stop()
+    assert bench.counters.snapshot()["captures_failed"] == 0
+
+
+def test_a_note_that_a_full_disk_took_half_of_spoils_no_other(tmp_path: Path) -> None:
+    finished = FinishedCaptures(tmp_path / "finished")
+    finished.open()
+    finished.add(["before"], CaptureState.SUCCESS)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (12, hard))
+    try:
+        with pytest.raises(StorageError):
+            finished.add(["refused"], CaptureState.SUCCESS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    finished.add(["after"], CaptureState.SUCCESS)
+    again = FinishedCaptures(tmp_path / "finished")
+    again.open()
+    assert [again.get(each) for each in ("before", "refused", "after")] == [CaptureState.SUCCESS] * 3
+
+
+def _full(path: Path, data: bytes) -> None:
+    raise StorageError(f"{path}: cannot write {len(data)} bytes: No space left on device")
+
+
+def test_a_disk_that_takes_a_part_and_does_not_let_go_of_it_costs_no_other_capture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a card that the kernel has made read-only: neither the rest nor the cut back is admitted."""
+    shelf = FileShelf(tmp_path)
+    shelf.open()
+    segment = shelf.create(HEADER)
+    segment.append(_accepted("before"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "ftruncate", _read_only)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (segment.size_bytes + 60, hard))
+        try:
+            with pytest.raises(StorageError, match="cannot write"):
+                segment.append(_accepted("part", inputs=(CapturedTensor("t", "UINT8", (9,), LARGE),)))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    segment.append(_accepted("after"))
+    assert [capture.request.capture_id for capture in segment.content().captures] == ["before", "after"]
+
+
+def _read_only(_fd: int, _size: int) -> None:
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+def test_foreign_and_unreadable_files_in_the_spool_hold_nobody_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shelf = FileShelf(tmp_path / "spool")
+    shelf.open()
+    shelf.create(HEADER).append(_accepted("a"))
+    shutil.copy(tmp_path / "spool" / "000000000000.spool", tmp_path / "spool" / "000000000000 (copy).spool")
+    (tmp_path / "spool" / "000000000007.spool").mkdir()
+    assert [segment.ids for segment in _found(tmp_path / "spool")] == [["a"]]
+    assert "000000000007.spool" in caplog.text
+
+
+def test_a_spool_that_cannot_be_opened_is_named_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("linewatch_agent.captures.intake.OPEN_AGAIN_SECONDS", 0.01)
+    (tmp_path / "spool").write_text("a file where a folder is wanted")
+    with _bench(tmp_path):
+        time.sleep(0.3)
+    assert caplog.text.count("cannot make the folder") == 1
+
+
 def test_a_stop_stores_what_waits(tmp_path: Path) -> None:
     with _bench(tmp_path, period=1000, batch_size=3) as bench:
         bench.take("c")
@@ -486,3 +700,66 @@ def test_nothing_is_taken_while_older_captures_are_unsynced_for_too_long(
         taking.join(10)
         # Taken; a quick disk has it already.
         assert bench.captures.state_of("b") in (CaptureState.IN_PROGRESS, CaptureState.SUCCESS)
+
+
+@pytest.mark.parametrize("hangs", ["the sync", "the note of what ended"])
+def test_a_disk_that_hangs_does_not_take_all_of_the_agents_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hangs: str
+) -> None:
+    hanging, go = threading.Event(), threading.Event()
+    add = FinishedCaptures.add
+
+    def held(*_: object) -> None:
+        hanging.set()
+        go.wait(20)
+
+    def added_late(*arguments: Any) -> None:
+        held()
+        add(*arguments)
+
+    note = hangs == "the note of what ended"
+    with _bench(tmp_path, period=1000, buffer_size=100, batch_size=1 if note else 50) as bench:
+        wait_until(lambda: bench.captures._open)
+        if note:
+            monkeypatch.setattr(FinishedCaptures, "add", added_late)
+        else:
+            monkeypatch.setattr(os, "fsync", held)
+        bench.take("a")
+        assert hanging.wait(10)
+        wait_until(lambda: note or time.monotonic() - bench.captures._unsynced_since > UNSYNCED_SECONDS)
+        waiting = [threading.Thread(target=bench.take, args=(f"b{number}",)) for number in range(WAITING)]
+        for thread in waiting:
+            thread.start()
+        wait_until(lambda: bench.captures._patience._value == 0)
+        began = time.monotonic()
+        with pytest.raises(CaptureBufferFullError, match="too slow"):
+            bench.take("c")
+        assert bench.captures.state_of("a") is CaptureState.IN_PROGRESS
+        assert time.monotonic() - began < 2.0
+        go.set()
+        for thread in waiting:
+            thread.join(10)
+        bench.take("c")
+        assert bench.counters.snapshot()["captures_refused"] == 1
+
+
+def test_a_spool_that_takes_long_to_open_is_waited_for_with_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Days without a network leave thousands of files, which are read and synced one by one."""
+    monkeypatch.setattr("linewatch_agent.captures.intake.ROOM_SECONDS", 0.2)
+    go, opened = threading.Event(), FileShelf.open
+
+    def slowly(shelf: FileShelf) -> Any:
+        go.wait(20)
+        return opened(shelf)
+
+    monkeypatch.setattr(FileShelf, "open", slowly)
+    with _bench(tmp_path) as bench:
+        began = time.monotonic()
+        with pytest.raises(CaptureBufferFullError, match="not open"):
+            bench.take("a")
+        assert time.monotonic() - began < 5.0
+        go.set()
+        wait_until(lambda: bench.captures._open)
+        bench.take("a")

@@ -26,3 +26,11 @@ def test_whatever_s3_takes_may_be_in_it(prefix: str) -> None:
 def test_what_leaves_its_folder_or_hides_is_refused(prefix: str) -> None:
     with pytest.raises(ConfigError, match=r"FolderPrefix: .* names no folder"):
         validate(AgentConfig(folder_prefix=prefix))
+
+
+@pytest.mark.parametrize("device", ["..", "../../etc", ".hidden", "a\nb"])
+def test_a_devices_name_leads_nowhere_else(device: str) -> None:
+    """The original's file may give the device any name."""
+    with pytest.raises(ConfigError, match=r"FolderPrefix: .* names no folder"):
+        prefix_of("captures/THING_NAME", device)
+    assert prefix_of("sme-capture", device) == "sme-capture"

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from linewatch_agent_api.client import Capture
 from linewatch_common.captured import CapturedInspection, CapturedLabel
+from linewatch_common.errors import BusUnavailableError
 from linewatch_common.messages import LabelVerdict, ModelUse, Outcome, Verdict
 from linewatch_inspector.captures.choice import Choice
 
@@ -118,6 +119,23 @@ def test_an_escape_of_a_model_that_was_replaced_meanwhile_is_captured_too(line: 
     assert record.inspection.models[0].identifier == "TestClassifier-1-0-0", "who judged it is still said"
 
 
+def test_a_reject_that_waited_while_its_model_was_replaced_is_captured_too(line: Line) -> None:
+    """As when one deployment brings a new agent and a new model."""
+    inspector = line.start()
+    line.captures.away = True
+    name = line.capture(BAD)
+    line.wait_for_verdicts(1)
+    line.packages[0] = line.folder / "newer"
+    make_package(line.packages[0], "classifier", version="1.1.0")
+    line.captures.serve("TestClassifier-1-1-0")
+    line.serve(serving(*line.packages))
+    wait_until(lambda: "TestClassifier-1-1-0" in str(inspector.status().inspector), "the new model to be in use")
+    line.captures.away = False
+    capture = taken(line, name)
+    record = msgspec.json.decode(items(capture)["inspection.json"], type=CapturedInspection)
+    assert (capture.model, record.inspection.models[0].identifier) == ("TestClassifier-1-1-0", "TestClassifier-1-0-0")
+
+
 @pytest.mark.parametrize("spoil", [cut_off, hidden])
 def test_a_stored_picture_that_cannot_be_read_holds_up_neither_its_label_nor_the_next_capture(
     line: Line, spoil: Callable[[Path], None]
@@ -142,6 +160,22 @@ def test_an_agent_that_is_away_costs_captures_and_nothing_else(line: Line) -> No
     line.captures.away = False
     wait_until(lambda: names[0] in line.captures.taken, "what waited to go out")
     wait_until(lambda: sum(counted(line)) == 12, "all to be counted")
+
+
+def test_pictures_that_are_let_go_of_while_the_bus_is_away_are_counted(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise BusUnavailableError("away")
+
+    inspector = line.start()
+    with monkeypatch.context() as patched:
+        patched.setattr(line.buses[0], "publish", away)
+        line.capture(BAD)
+        wait_until(lambda: inspector.status().counters["verdicts_waiting"] == 1, "the verdict to wait")
+    line.wait_for_verdicts(1)
+    wait_until(lambda: inspector.status().counters["pictures_dropped"] == 1, "the stored picture to be counted")
+    assert inspector.status().counters["captures_dropped"] == 1
 
 
 def test_a_capture_that_breaks_us_holds_nobody_up(line: Line) -> None:

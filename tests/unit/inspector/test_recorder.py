@@ -1,12 +1,13 @@
 """What is recorded, and what is left out when there is too much."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
+from linewatch_common.errors import StorageError
 from linewatch_common.ledger import LedgerReader
-from linewatch_common.messages import Outcome, Verdict
+from linewatch_common.messages import LabelVerdict, Outcome, Verdict
 from linewatch_common.topics import Topics
 from linewatch_inspector import recorder as recorders
 from linewatch_inspector.announcer import Published
@@ -95,6 +96,47 @@ def test_a_disk_that_hangs_costs_pictures_but_no_row(recorder: tuple[Recorder, S
     disk.go.set()
     assert made.stop(20)
     assert LedgerReader(tmp_path / "ledger.db").outcomes() == {"pass": 100}
+
+
+def test_stock_that_could_not_be_taken_is_taken_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what an earlier process stored is in no bound until the next start."""
+    monkeypatch.setattr(recorders, "STOCK_AGAIN_SECONDS", 0.01)
+    left = tmp_path / "store" / "20261122" / "line1-1-000001.zip"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(bytes(100))
+    journal = Journal(tmp_path / "journal")
+    journal.open()
+    made = Recorder(
+        Keeping("com.linewatch.Inspector", tmp_path / "store", "all", 365),
+        writer=LedgerWriter(tmp_path / "ledger.db"),
+        keeper=ForgetfulStore(tmp_path / "store", 50, 10**9),
+        journal=journal,
+        bus=FakeCore().bus(),
+        topics=Topics("line1"),
+    )
+    made.open()
+    made.start()
+    wait_until(lambda: not left.exists(), "the store to be within its bounds")
+    assert made.stop(20)
+
+
+class ForgetfulStore(Storekeeper):
+    """A file goes between the listing of its folder and the look at it, once."""
+
+    failed = False
+
+    def take_stock(self, passes: Collection[str]) -> None:
+        if not self.failed:
+            self.failed = True
+            raise StorageError("cannot look through the store: No such file or directory")
+        super().take_stock(passes)
+
+
+def test_labels_beyond_the_queue_are_counted(recorder: tuple[Recorder, SlowDisk]) -> None:
+    made, _ = recorder
+    for number in range(recorders.LABELS + 2):
+        made.label(LabelVerdict(command_id=f"c{number}", frame_id="line1-1-000001", label="pass", operator="o"))
+    assert made.labels_dropped == 2
 
 
 def test_rows_beyond_all_memory_become_one_gap(

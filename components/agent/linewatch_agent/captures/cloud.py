@@ -53,5 +53,8 @@ class CloudDestination:
             self._store.put(f"{push.folder}/{path}", data)
         self._store.put(f"{push.folder}/{push.name}.jsonl", push.files.lines)
 
+    def expire(self) -> None:
+        """See Destination; the bucket's own rules do it."""
+
     def close(self) -> None:
         """See Destination."""

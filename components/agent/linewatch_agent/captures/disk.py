@@ -16,7 +16,7 @@ from linewatch_common.errors import StorageError
 from linewatch_common.files import sync_folder, write_atomically
 
 from linewatch_agent.captures.importance import is_sampled_line
-from linewatch_agent.captures.inherited import inherited
+from linewatch_agent.captures.inherited import inherited, is_ours
 from linewatch_agent.captures.pushes import Push
 
 log = logging.getLogger(__name__)
@@ -63,6 +63,7 @@ class CaptureDisk:
         self._lock = threading.Lock()
         self._pushes: dict[Path, StoredPush] | None = None  # by the lines file, oldest first
         self._used = 0
+        self._writing: Path | None = None  # the hour's folder that a push is being written to
 
     @property
     def root(self) -> Path:
@@ -84,6 +85,8 @@ class CaptureDisk:
         with self._lock:
             pushes = self._opened()
             self._make_room(pushes, push.files.size_bytes)
+            _make_folder(hour)
+            self._writing = hour
         written = [lines, *(hour / path for path in push.files.raw)]
         try:
             for path, data in push.files.raw.items():
@@ -93,10 +96,18 @@ class CaptureDisk:
         except StorageError:
             _remove(written)
             raise
+        finally:
+            self._writing = None
         with self._lock:
             before = pushes.get(lines)
             self._used += push.files.size_bytes - (before.size_bytes if before else 0)
             pushes[lines] = StoredPush(tuple(written), push.files.size_bytes, time.time(), push.sampled)
+
+    def expire(self) -> None:
+        """See Destination. Raises StorageError."""
+        with self._lock:
+            if self._pushes is not None or is_ours(self._area):
+                self._make_room(self._opened(), 0)
 
     def close(self) -> None:
         """See Destination."""
@@ -132,14 +143,30 @@ class CaptureDisk:
             excess -= push.size_bytes
             if excess <= 0:
                 break
+        if not going:
+            return
+        count = sum(count_lines(push.files[0]) for push in going)
+        log.warning("captures: %d of the oldest on the disk dropped to stay within its bounds", count)
+        self._on_dropped(count)
         for push in going:
-            self._on_dropped(count_lines(push.files[0]))
             self._forget(pushes, push)
 
     def _forget(self, pushes: dict[Path, StoredPush], push: StoredPush) -> None:
         if pushes.pop(push.files[0], None) is not None:
             self._used -= push.size_bytes
             _remove(push.files)
+            self._remove_empty({path.parent for path in push.files})
+
+    def _remove_empty(self, folders: Iterable[Path]) -> None:
+        """And those above that have become empty: each takes a block of the disk, and a look at every start."""
+        for leaf in folders:
+            for folder in (leaf, *leaf.parents):
+                if folder == self._area or (self._writing and folder.is_relative_to(self._writing)):
+                    break
+                try:
+                    folder.rmdir()
+                except OSError:
+                    break  # not empty
 
 
 def _least_first(pushes: Iterable[StoredPush]) -> Iterator[StoredPush]:
@@ -189,14 +216,18 @@ def _found(root: Path, strangers: Container[bytes]) -> Iterable[StoredPush]:
 
 def _write(path: Path, data: bytes) -> None:
     """Write durably, with the folders above."""
-    missing = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
+    _make_folder(path.parent)
+    write_atomically(path, data)
+
+
+def _make_folder(wanted: Path) -> None:
+    missing = [folder for folder in (wanted, *wanted.parents) if not folder.exists()]
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        wanted.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in missing:
             sync_folder(folder.parent)
     except OSError as error:
-        raise StorageError(f"{path.parent}: cannot make the folder: {error.strerror}") from error
-    write_atomically(path, data)
+        raise StorageError(f"{wanted}: cannot make the folder: {error.strerror}") from error
 
 
 def _remove(files: Iterable[Path]) -> None:

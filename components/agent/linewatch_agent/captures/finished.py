@@ -1,5 +1,6 @@
 """What became of the last captures, kept over a restart."""
 
+import logging
 import os
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -9,6 +10,8 @@ from linewatch_common.errors import StorageError
 from linewatch_common.files import make_private_folder, write_atomically
 
 from linewatch_agent.captures.request import CaptureState
+
+log = logging.getLogger(__name__)
 
 # How many finished captures can still be asked about; an id costs some hundred bytes.
 REMEMBERED = 10_000
@@ -37,7 +40,12 @@ class FinishedCaptures:
         lines = [line for line in text.split("\n")[:-1] if line[:1] in _STATES and line[1:2] == " "]
         for line in lines:
             self._note(line[2:], _STATES[line[0]])
-        self._compact()
+        try:
+            self._compact()
+        except StorageError as error:
+            # A full disk gets room by sending what waits, which is begun after this; the next `add` tries again.
+            log.warning("captures: %s", error)
+            self._lines = 2 * REMEMBERED
 
     def get(self, capture_id: str) -> CaptureState | None:
         """Its state, if it is remembered."""
@@ -64,6 +72,7 @@ class FinishedCaptures:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
+            self._lines = 2 * REMEMBERED  # half a line may be there: the next is not put behind it
             raise StorageError(f"{self._path}: cannot be written: {error.strerror}") from error
         self._lines += len(ids)
 

@@ -14,13 +14,18 @@ FILE = ".linewatch-inherited"
 _PUSH = re.compile(r"\.?([0-9a-f]{32})[.-].*", re.DOTALL)
 
 
+def is_ours(folder: Path) -> bool:
+    """Whether this agent ever wrote to `folder`."""
+    return (folder / FILE).exists()
+
+
 def inherited(folder: Path) -> frozenset[bytes]:
     """The names (16 bytes) of all pushes below `folder` at the first call ever, which notes them there in FILE.
 
     Raises OSError, StorageError.
     """
     note = folder / FILE
-    if not note.exists():
+    if not is_ours(folder):
         names = {found[1] for _, _, files in os.walk(folder) for name in files if (found := _PUSH.fullmatch(name))}
         write_atomically(note, "".join(f"{name}\n" for name in sorted(names)).encode())
     noted = re.findall(r"^[0-9a-f]{32}$", note.read_text(encoding="ascii", errors="replace"), re.MULTILINE)

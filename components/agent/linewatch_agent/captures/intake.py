@@ -3,6 +3,8 @@
 import logging
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from linewatch_common.errors import StorageError
@@ -32,6 +34,10 @@ UNSYNCED_SECONDS = 1.0
 SYNC_SECONDS = 0.4
 # A sync of a slow card takes seconds; a client waits no longer for it.
 ROOM_SECONDS = 5.0
+# Nor do more clients at once: the server's threads are for predictions too.
+WAITING = 4
+# Waiting begins when other captures alone do not explain it any more: writing one takes milliseconds.
+SHORT_SECONDS = 0.5
 # Sending what waits to a slow card takes seconds; a process that stops waits no longer, the spool keeps the rest.
 FLUSH_SECONDS = 8.0
 # A segment this large is complete however few captures it holds: it is read into memory to be sent.
@@ -88,10 +94,12 @@ class Captures:
         self._upload = upload
         self._changed = threading.Condition()
         self._open = False
+        self._problem = ""  # why it is not
         self._pending: dict[str, int] = {}  # taken, neither delivered nor dropped; bytes
         self._held = _Held()
         self._growing = _Held()  # in segments that are not complete
         self._taken = 0
+        self._patience = threading.BoundedSemaphore(WAITING)
         self._unsynced_since = 0.0  # monotonic; 0 when all is synced
         self._stopping = False
         self._keeper = threading.Thread(target=self._keep_until_stopped, name="captures", daemon=True)
@@ -100,7 +108,6 @@ class Captures:
     def start(self) -> None:
         """Begin to write."""
         self._keeper.start()
-        self._sender.start()
         if self._upload is not None:
             self._upload.start()
 
@@ -134,8 +141,7 @@ class Captures:
             )
         name, version = (request.model, "") if stated is None else (stated.name, stated.version)
         accepted = AcceptedCapture(request, request.at or now, name, version)
-        with self._changed:
-            self._wait_until_ready()
+        with self._admitted():
             self._refuse_known(request.capture_id)
             self._refuse_when_full(request)
             self._append(accepted)
@@ -143,9 +149,11 @@ class Captures:
 
     def state_of(self, capture_id: str) -> CaptureState:
         """Raises UnknownCaptureError."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._open or self._stopping, ROOM_SECONDS)
-            state = CaptureState.IN_PROGRESS if capture_id in self._pending else self._finished.get(capture_id)
+        if not self._open:
+            with self._changed:
+                self._changed.wait_for(lambda: self._open or self._stopping, ROOM_SECONDS)
+        # Without the lock, which a slow disk may hold for long; a capture is never in neither.
+        state = CaptureState.IN_PROGRESS if capture_id in self._pending else self._finished.get(capture_id)
         if state is None:
             raise UnknownCaptureError(
                 f"capture {capture_id[:128]!r} is not known; those under way and the last {REMEMBERED} are"
@@ -160,25 +168,43 @@ class Captures:
             self._counters.add("captures_refused")
             raise CaptureBufferFullError(f"capture not taken: {error}; free the disk or raise CaptureDiskMB") from error
         self._unsynced_since = self._unsynced_since or time.monotonic()
-        self._finished.forget(request.capture_id)
         self._pending[request.capture_id] = request.size_bytes
+        self._finished.forget(request.capture_id)
         self._taken += 1
         self._held.add(request.size_bytes)
         self._growing.add(request.size_bytes)
         if self._seal_is_due():
             self._changed.notify_all()
 
-    def _wait_until_ready(self) -> None:
-        """The spool is open, and nothing older is unsynced for too long."""
+    @contextmanager
+    def _admitted(self) -> Iterator[None]:
+        """The lock, once the spool is open and nothing older is unsynced for too long.
 
-        def ready() -> bool:
-            unsynced = time.monotonic() - self._unsynced_since if self._unsynced_since else 0.0
-            return self._open and unsynced < UNSYNCED_SECONDS
+        Raises CaptureBufferFullError after ROOM_SECONDS, and at once where WAITING others wait already.
+        """
+        if not self._changed.acquire(timeout=SHORT_SECONDS):
+            self._wait(lambda: self._changed.acquire(timeout=ROOM_SECONDS))
+        try:
+            if not self._ready():
+                self._wait(lambda: self._changed.wait_for(self._ready, ROOM_SECONDS))
+            yield
+        finally:
+            self._changed.release()
 
-        if not self._changed.wait_for(ready, ROOM_SECONDS):
-            self._counters.add("captures_refused")
-            reason = "the disk is too slow" if self._open else "the spool cannot be opened, see the agent's log"
-            raise CaptureBufferFullError(f"capture not taken: {reason}; capture less often or look at the disk")
+    def _ready(self) -> bool:
+        unsynced = time.monotonic() - self._unsynced_since if self._unsynced_since else 0.0
+        return self._open and unsynced < UNSYNCED_SECONDS
+
+    def _wait(self, patiently: Callable[[], bool]) -> None:
+        if self._patience.acquire(blocking=False):
+            try:
+                if patiently():
+                    return
+            finally:
+                self._patience.release()
+        self._counters.add("captures_refused")
+        reason = "the disk is too slow" if self._open else "the spool is not open, see the agent's log"
+        raise CaptureBufferFullError(f"capture not taken: {reason}; capture less often or look at the disk")
 
     def _refuse_known(self, capture_id: str) -> None:
         state = CaptureState.IN_PROGRESS if capture_id in self._pending else self._finished.get(capture_id)
@@ -203,6 +229,8 @@ class Captures:
             with self._changed:
                 if self._changed.wait_for(lambda: self._stopping, OPEN_AGAIN_SECONDS):
                     return
+        # Not before: a spool that is opened once more lists again what is being sent.
+        self._sender.start()
         stopping = False
         while not stopping:
             with self._changed:
@@ -214,13 +242,16 @@ class Captures:
                 log.exception("captures: the spool failed")
 
     def _opened(self) -> bool:
-        with self._changed:
-            try:
-                found = self._spool.open()
-                self._finished.open()
-            except StorageError as error:
+        """Without the lock until all is read: thousands of files take a slow card minutes."""
+        try:
+            found = self._spool.open()
+            self._finished.open()
+        except StorageError as error:
+            if str(error) != self._problem:
                 log.warning("captures: %s", error)
-                return False
+            self._problem = str(error)
+            return False
+        with self._changed:
             for segment in found:
                 self._recall(segment)
             self._open = True
@@ -233,8 +264,8 @@ class Captures:
             self._spool.forget(segment)
             return
         for capture_id in segment.ids:
-            self._finished.forget(capture_id)
             self._pending[capture_id] = 0
+            self._finished.forget(capture_id)
 
     def _tick(self, *, stopping: bool) -> None:
         """Sync what grows; complete it when a push is due."""
@@ -284,14 +315,14 @@ class Captures:
         self._finish(segment.ids, CaptureState.FAILURE, "captures_dropped")
 
     def _finish(self, capture_ids: list[str], state: CaptureState, counter: str) -> None:
-        sizes = [self._pending.pop(capture_id, 0) for capture_id in capture_ids]
-        if not self._spool.durable:
-            self._release(len(sizes), sum(sizes))
-        self._counters.add(counter, len(capture_ids))
         try:
             self._finished.add(capture_ids, state)
         except StorageError as error:
             log.warning("captures: %s", error)
+        sizes = [self._pending.pop(capture_id, 0) for capture_id in capture_ids]
+        if not self._spool.durable:
+            self._release(len(sizes), sum(sizes))
+        self._counters.add(counter, len(capture_ids))
 
     def _release(self, count: int, size_bytes: int) -> None:
         self._held.count -= count

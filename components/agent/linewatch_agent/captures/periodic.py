@@ -50,6 +50,8 @@ class PeriodicUpload:
         while not self._stopping.wait(pause):
             try:
                 self._upload_all()
+                if self._failing:
+                    log.info("captures are uploaded again")
                 self._failing = False
                 self._backoff.reset()
                 pause = self._period

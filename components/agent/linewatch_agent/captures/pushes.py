@@ -50,6 +50,9 @@ class Destination(Protocol):
     def reachable(self) -> bool:
         """Whether there is any use in trying; may take some seconds."""
 
+    def expire(self) -> None:
+        """Let go of what arrived and is too old; called now and then while there is nothing to store. Raises UnavailableError."""
+
     def close(self) -> None:
         """Give up connections; another `store` makes them anew."""
 

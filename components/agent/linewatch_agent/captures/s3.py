@@ -1,12 +1,13 @@
 """S3 by boto3."""
 
+import os
 import threading
 import time
 from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from linewatch_common.errors import UnavailableError
 
 from linewatch_agent.captures.cloud import DeviceCertificate
@@ -65,8 +66,10 @@ class S3Store:
         """Made at the first use: it reads files and the environment. Raises BotoCoreError."""
         with self._lock:
             if purpose not in self._clients:
-                session = boto3.Session(
-                    botocore_session=session_with(self._certificate), region_name=self._region or None
-                )
+                # boto3 itself looks for AWS_DEFAULT_REGION only.
+                region = self._region or os.environ.get("AWS_REGION") or None
+                session = boto3.Session(botocore_session=session_with(self._certificate), region_name=region)
+                if session.get_credentials() is None:
+                    raise NoCredentialsError  # a client made without any would never look for them again
                 self._clients[purpose] = session.client("s3", config=config)
             return self._clients[purpose]

@@ -5,9 +5,12 @@ msgpack payload. What is behind the first damaged record does not count. The hea
 so that a push made again from the same segment is the same, byte for byte.
 """
 
+import contextlib
 import fcntl
 import hashlib
+import logging
 import os
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -21,9 +24,12 @@ from linewatch_common.files import make_private_folder, sync_folder
 
 from linewatch_agent.captures.lines import AcceptedCapture, Origin
 
+log = logging.getLogger(__name__)
+
 _HEAD = struct.Struct("<4sHQI")  # magic, bytes of the id, bytes of the payload, CRC-32 of both
 _MAGIC = b"LWC1"
 _ENDING = ".spool"
+_NAME = re.compile(rf"[0-9]{{12}}{re.escape(_ENDING)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,19 +143,25 @@ class FileShelf:
         """See Shelf. What is found is synced, so that it reads the same after a power cut."""
         make_private_folder(self._folder)
         self._take_lock()
-        segments: list[Segment] = []
         try:
-            for path in sorted(self._folder.glob(f"*{_ENDING}")):
-                self._next = max(self._next, int(path.stem) + 1)
-                found = _FileSegment.found(path)
-                if found is None:
-                    path.unlink()
-                else:
-                    segments.append(found)
+            paths = sorted(path for path in self._folder.iterdir() if _NAME.fullmatch(path.name))
+            segments = [found for path in paths if (found := self._found(path)) is not None]
             sync_folder(self._folder)
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise StorageError(f"{self._folder}: cannot read the spool: {error}") from error
         return segments
+
+    def _found(self, path: Path) -> Segment | None:
+        """None for what holds no capture, and for one file that cannot be read: it must not hold up all others."""
+        self._next = max(self._next, int(path.stem) + 1)
+        try:
+            found = _FileSegment.found(path)
+            if found is None:
+                path.unlink()
+        except OSError as error:
+            log.error("captures: %s is left alone: %s", path, error.strerror)  # noqa: TRY400 - the line says it all
+            return None
+        return found
 
     def create(self, header: SegmentHeader) -> Segment:
         """See Shelf."""
@@ -183,7 +195,7 @@ class _FileSegment:
     @classmethod
     def made(cls, path: Path, header: SegmentHeader) -> "_FileSegment":
         try:
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as error:
             raise StorageError(f"{path}: cannot make it: {error.strerror}") from error
         segment = cls(path, header, [], 0, fd)
@@ -255,14 +267,15 @@ class _FileSegment:
         parts = _record(capture_id, payload)
         wanted = sum(len(part) for part in parts)
         try:
-            written = os.writev(self._fd, parts)
+            written = os.pwritev(self._fd, parts, self.size_bytes)
             if written != wanted:
                 # A full disk takes a part first; a signal cannot, files are not interrupted.
-                written += os.write(self._fd, b"".join(parts)[written:])
+                written += os.pwrite(self._fd, b"".join(parts)[written:], self.size_bytes + written)
             if written != wanted:
                 raise OSError(0, "it took only a part")  # noqa: TRY301 - the same clean-up as for the system's own
         except OSError as error:
-            os.ftruncate(self._fd, self.size_bytes)
+            with contextlib.suppress(OSError):  # what stays is damaged and last, or the next record is written over it
+                os.ftruncate(self._fd, self.size_bytes)
             raise StorageError(f"{self._path}: cannot write {wanted} bytes: {error.strerror}") from error
         self.size_bytes += wanted
 

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 # A hiccup is over in a second; after hours without a network, five minutes more do not matter.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
-# Only a notification ends the wait for a segment; this is for one that was missed.
+# Only a notification ends the wait for a segment; this is for one that was missed, and for what is too old where nothing comes.
 IDLE_SECONDS = 60.0
 
 
@@ -64,12 +64,13 @@ class Sender:
         while True:
             with self._changed:
                 segment = self._spool.next()
-                if segment is None:
-                    if self._stopping:
-                        return
-                    self._changed.wait(IDLE_SECONDS)
-                    continue
-            if not self._sent(segment):
+                if segment is None and self._stopping:
+                    return
+                idle = segment is None and not self._changed.wait(IDLE_SECONDS)
+            if segment is None:
+                if idle:
+                    self._expire()
+            elif not self._sent(segment):
                 with self._changed:
                     self._spool.put_back()
                     if self._changed.wait_for(lambda: self._stopping, self._backoff.pause()):
@@ -99,6 +100,14 @@ class Sender:
         self._on_delivered(segment, len(content.captures), refused)
         self._went_well()
         return True
+
+    def _expire(self) -> None:
+        try:
+            self._destination.expire()
+        except UnavailableError as error:
+            log.debug("captures: %s", error)  # the next push says it
+        except Exception:  # a thread's top: a defect must not end sending
+            log.exception("captures: what is too old stays")
 
     def _went_well(self) -> None:
         if self._failing:

@@ -53,11 +53,8 @@ class Spool:
         return found
 
     def append(self, capture: AcceptedCapture, on_dropped: Callable[[Segment], None]) -> None:
-        """Take a capture; older ones may have to go for it. Raises StorageError when there is no room even so."""
-        wanted = max(capture.request.size_bytes, LEAST_BYTES)
-        while self._used + wanted > self._settings.limit_bytes:
-            if not self._drop(self._least(), on_dropped):
-                raise StorageError(f"{wanted} bytes do not fit beside {self._used} of {self._settings.limit_bytes}")
+        """Take a capture; older ones may have to go for it. Raises StorageError when there would be no room even so: then none goes."""
+        self._make_room(max(capture.request.size_bytes, LEAST_BYTES), on_dropped)
         sampled = is_sampled_normal(capture.request)
         key = (capture.model_name, sampled)
         segment = self._growing.get(key)
@@ -109,18 +106,25 @@ class Spool:
         while self._sealed and self._sealed[0].header.created_ns < oldest_ns:
             self._drop(self._sealed[0], on_dropped)
 
-    def _least(self) -> Segment | None:
+    def _make_room(self, wanted: int, on_dropped: Callable[[Segment], None]) -> None:
+        limit = self._settings.limit_bytes
+        if self._used + wanted <= limit:
+            return
+        staying = self._used - sum(_cost(segment) for segment in self._sealed)
+        if staying + wanted > limit:
+            raise StorageError(f"{wanted} bytes do not fit beside {staying} of {limit}")
+        while self._used + wanted > limit:
+            self._drop(self._least(), on_dropped)
+
+    def _least(self) -> Segment:
         """The oldest sampled-normal segment, else the oldest."""
         sampled = (segment for segment in self._sealed if segment.header.sampled)
-        return next(sampled, self._sealed[0] if self._sealed else None)
+        return next(sampled, self._sealed[0])
 
-    def _drop(self, segment: Segment | None, on_dropped: Callable[[Segment], None]) -> bool:
-        if segment is None:
-            return False
+    def _drop(self, segment: Segment, on_dropped: Callable[[Segment], None]) -> None:
         self._sealed.remove(segment)
         on_dropped(segment)
         self._remove(segment)
-        return True
 
     def _remove(self, segment: Segment) -> None:
         self._used -= _cost(segment)

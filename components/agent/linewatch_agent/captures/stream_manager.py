@@ -10,7 +10,7 @@ from cbor2 import CBORError
 from linewatch_common.errors import UnavailableError
 
 from linewatch_agent.captures.stream_connection import OneConnection
-from linewatch_agent.captures.streams import MessageTooLargeError, StreamSettings
+from linewatch_agent.captures.streams import MessageTooLargeError, StreamSettings, digest
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class StreamManagerStream:
         """See MessageStream."""
         return self._client is not None
 
-    def connect(self, count: int) -> list[bytes]:
+    def connect(self, count: int) -> frozenset[bytes]:
         """See MessageStream."""
         self.close()
         try:
@@ -83,14 +83,16 @@ class StreamManagerStream:
             self._client.end()
             self._client = None
 
-    def _newest(self, client: OneConnection, count: int) -> list[bytes]:
+    def _newest(self, client: OneConnection, count: int) -> frozenset[bytes]:
         status = self._described(client).storage_status
         newest = status.newest_sequence_number
         if newest is None or newest < 0:
-            return []
+            return frozenset()
         oldest = max(status.oldest_sequence_number or 0, newest + 1 - count)
         # One at a time: a response has a largest size, and a message may be large.
-        return [message for number in range(oldest, newest + 1) for message in self._read(client, number)]
+        return frozenset(
+            digest(message) for number in range(oldest, newest + 1) for message in self._read(client, number)
+        )
 
     def _read(self, client: OneConnection, number: int) -> list[bytes]:
         options = sdk.ReadMessagesOptions(desired_start_sequence_number=number, max_message_count=1)

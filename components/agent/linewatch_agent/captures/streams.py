@@ -33,8 +33,11 @@ class MessageStream(Protocol):
     def connected(self) -> bool:
         """Whether there is a connection on which nothing has failed yet."""
 
-    def connect(self, count: int) -> list[bytes]:
-        """Connect anew; the newest messages, at most `count`. Raises UnavailableError."""
+    def connect(self, count: int) -> frozenset[bytes]:
+        """Connect anew; digests of the newest messages, at most `count`: the messages may be larger than memory.
+
+        Raises UnavailableError.
+        """
 
     def append(self, message: bytes) -> None:
         """Returns when it is acknowledged. Raises MessageTooLargeError.
@@ -76,10 +79,10 @@ class StreamDestination:
     def store(self, push: Push) -> None:
         """See Destination."""
         if not self._stream.connected:
-            self._held = frozenset(_digest(message) for message in self._stream.connect(self._newest))
+            self._held = self._stream.connect(self._newest)
         refused: dict[int, str] = {}
         for place, line in enumerate(push.files.lines.splitlines()):
-            if _digest(line) in self._held:
+            if digest(line) in self._held:
                 continue
             try:
                 self._stream.append(line)
@@ -87,6 +90,9 @@ class StreamDestination:
                 refused[place] = str(error)
         if refused:
             raise RefusedLinesError(next(iter(refused.values())), frozenset(refused))
+
+    def expire(self) -> None:
+        """See Destination; the stream's own bounds do it."""
 
     def close(self) -> None:
         """See Destination."""
@@ -114,9 +120,13 @@ class MissingDestination:
         """See Destination."""
         raise UnavailableError(self.missing)
 
+    def expire(self) -> None:
+        """See Destination; the stream's own bounds do it."""
+
     def close(self) -> None:
         """See Destination."""
 
 
-def _digest(message: bytes) -> bytes:
+def digest(message: bytes) -> bytes:
+    """What a message is recognised by."""
     return hashlib.sha256(message).digest()

@@ -15,32 +15,28 @@ from linewatch_common.captured import (
     Stratum,
 )
 from linewatch_common.errors import InputError
-from linewatch_common.messages import LabelVerdict
+from linewatch_common.messages import LabelVerdict, Verdict
 from linewatch_common.store import StoredInspection
 
 from linewatch_inspector.ended import Ended
 from linewatch_inspector.pictures import mask_of, picture_png
 
 
-def of_inspection(item: Ended, stratum: Stratum, percent: float) -> Capture:
-    """A capture with the frame as it was. Raises InputError when it cannot be encoded."""
+def of_inspection(item: Ended, stratum: Stratum, percent: float, served: Collection[str]) -> Capture:
+    """A capture with the frame as it was, for a model as `_model_of` says. Raises InputError when it cannot be encoded."""
     if item.picture is None:
         raise InputError(f"{item.verdict.frame_id}: no picture to capture")
     picture = _file(PICTURE_NAME, picture_png(item.picture))
     record = CapturedInspection(outcome=item.verdict.outcome, stratum=stratum, percent=percent, inspection=item.verdict)
-    return _capture(item.verdict.models[0].identifier, record, picture, mask_of(item))
+    return _capture(_model_of(item.verdict, served), record, picture, mask_of(item))
 
 
 def of_stored(stored: StoredInspection, served: Collection[str]) -> Capture:
-    """A capture of a labelled inspection that was not captured when it was judged.
-
-    It belongs to its own model when that is among the `served`, else to one of them: the agent refuses others. The record says who judged.
-    """
+    """A capture of a labelled inspection that was not captured when it was judged, for a model as `_model_of` says."""
     verdict = stored.verdict
     record = CapturedInspection(outcome=verdict.outcome, stratum="labelled", percent=0.0, inspection=verdict)
-    judged_by = verdict.models[0].identifier
-    model = judged_by if judged_by in served else next(iter(served))
-    return _capture(model, record, _file(STORED_PICTURE_NAME, stored.picture), stored.mask)
+    picture = _file(STORED_PICTURE_NAME, stored.picture)
+    return _capture(_model_of(verdict, served), record, picture, stored.mask)
 
 
 def of_label(command: LabelVerdict, model: str, at: str) -> Capture:
@@ -51,6 +47,12 @@ def of_label(command: LabelVerdict, model: str, at: str) -> Capture:
     item = Auxiliary(ANNOTATION_NAME, msgspec.json.encode(label), AuxiliaryEncoding.JSON)
     name = f"{command.frame_id}-label-{command.command_id}"
     return Capture(model=model, capture_id=name, auxiliary_outputs=(item,))
+
+
+def _model_of(verdict: Verdict, served: Collection[str]) -> str:
+    """The model that judged when it is among the `served`, else one of them: the agent refuses others. The record says who judged."""
+    judged_by = verdict.models[0].identifier
+    return judged_by if judged_by in served else next(iter(served))
 
 
 def _capture(model: str, record: CapturedInspection, picture: Auxiliary, mask: bytes) -> Capture:

@@ -93,9 +93,9 @@ class Capturer:
 
     def see(self, item: Ended) -> None:
         """A verdict is out; captured when the choice falls on it."""
-        stratum = None if item.picture is None else self._choice.stratum(item.verdict)
+        stratum = self._choice.stratum(item.verdict) if item.picture or item.picture_given_up else None
         if stratum is not None:
-            self._queue(self._pictures, (item, stratum), PICTURES)
+            self._queue(self._pictures, (item, stratum), 0 if item.picture_given_up else PICTURES)
 
     def label(self, command: LabelVerdict) -> None:
         """The ledger took a person's word."""
@@ -159,8 +159,8 @@ class Capturer:
         return True
 
     def _send_picture(self, chosen: tuple[Ended, Stratum]) -> None:
-        endpoint, _ = self._agent()
-        self._captures.capture(endpoint, of_inspection(*chosen, self._choice.percent))
+        endpoint, models = self._agent()
+        self._captures.capture(endpoint, of_inspection(*chosen, self._choice.percent, models))
 
     def _send_label(self, labelled: tuple[LabelVerdict, str]) -> None:
         command, at = labelled
