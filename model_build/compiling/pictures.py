@@ -28,7 +28,8 @@ class Chosen:
 def choose_pictures(data: PreparedSet, training: Sequence[str], seed: int, calibrate: int, compare: int) -> Chosen:
     """Draw both from the training pictures, seeded; of defective and of good pictures at most half calibrate.
 
-    As many defective pictures as there are compare, the rest good. Raises InputError for fewer than four pictures.
+    As many defective pictures as there are compare, up to half of all where there are good ones for the rest: without these neither
+    image AP nor a false reject shows. Raises InputError for fewer than four pictures.
     """
     if len(training) < 4:
         raise InputError(f"{len(training)} training picture(s): at least 4 are needed to calibrate and to compare")
@@ -38,8 +39,9 @@ def choose_pictures(data: PreparedSet, training: Sequence[str], seed: int, calib
     )
     from_bad = min(len(bad) // 2, round(calibrate * DEFECTIVE_SHARE))
     from_good = min(len(good) // 2, calibrate - from_bad)
-    left_bad, left_good = bad[from_bad:][:compare], good[from_good:]
-    comparison = [*left_bad, *left_good[: max(0, compare - len(left_bad))]]
+    left_bad, left_good = bad[from_bad:], good[from_good:]
+    left_bad = left_bad[: max((compare + 1) // 2, compare - len(left_good))]
+    comparison = [*left_bad, *left_good[: compare - len(left_bad)]]
     return Chosen(tuple(sorted(bad[:from_bad] + good[:from_good])), tuple(sorted(comparison)))
 
 

@@ -171,6 +171,18 @@ def test_calibration_and_comparison_share_no_picture(job: Job, places: tuple[Pat
         choose_pictures(data, training[:3], 0, 6, 9)
 
 
+def test_good_pictures_are_compared_however_many_defective_ones_there_are(places: tuple[Path, Path]) -> None:
+    data = PreparedSet.open(places[0])
+    training = read_splits(places[0] / SPLITS_FILE, data).splits[TRAIN]
+    bad = [name for name in training if data.entry(name).defective]
+    for compare in (2, 3, len(bad) - 1):
+        chosen = choose_pictures(data, training, 0, 1, compare).comparison
+        assert len(chosen) == compare
+        assert sum(name in bad for name in chosen) == (compare + 1) // 2
+    few_good = [*bad, *(name for name in training if name not in bad)][: len(bad) + 1]
+    assert len(choose_pictures(data, few_good, 0, 1, len(bad)).comparison) == len(bad)
+
+
 def test_a_run_of_other_data_or_a_changed_model_is_refused(places: tuple[Path, Path], tmp_path: Path) -> None:
     data = PreparedSet.open(places[0])
     splits = read_splits(places[0] / SPLITS_FILE, data)
