@@ -146,6 +146,19 @@ def test_a_later_stage_is_tried_when_the_first_loses_too_much(job: Job, tmp_path
     assert made.comparison.score_difference == pytest.approx(0.001, abs=1e-5)
 
 
+def test_a_model_that_gives_no_numbers_is_no_model(job: Job, places: tuple[Path, Path], tmp_path: Path) -> None:
+    broken = Changed("broken", factor=float("nan"))
+    stages = ((broken,), (AsItIs(name="float-again"),))
+    made = compile_to(Target("try", stages), job, tmp_path / "out", tell=quiet)
+    assert made.recipe == "float-again"
+    assert "are no numbers" in made.tried[0].outcome
+    (tmp_path / "broken").mkdir()
+    file = broken.make(places[1] / "model.onnx", job.calibration, tmp_path / "broken")
+    said, command = tmp_path / "said", ["predict", str(places[1]), str(places[0])]
+    assert main([*command, str(said), "--artefact", str(tmp_path / "broken" / file)]) == 1
+    assert not (said / "predictions.json").exists(), "it would say 0, which is good"
+
+
 def test_an_artefact_is_never_replaced_and_a_change_is_seen(job: Job, tmp_path: Path) -> None:
     compile_to(targets.onnx(), job, tmp_path / "out", tell=quiet)
     with pytest.raises(InputError, match="never replaced"):
