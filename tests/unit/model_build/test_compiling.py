@@ -223,6 +223,22 @@ def test_the_command_line_compiles_and_says_what_is_missing(
     assert left_behind(tmp_path / "a") == ["a"]
 
 
+@pytest.mark.parametrize(
+    "flag",
+    [("--image-ap-loss", "nan"), ("--pixel-ap-loss", "-0.1"), ("--flips", "2"), ("--seed", "-1")],
+    ids=lambda flag: flag[0],
+)
+def test_a_tolerance_that_allows_everything_is_refused(
+    flag: tuple[str, str], places: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["compile", str(places[1]), str(tmp_path / "out"), "--data", str(places[0]), "--target", "onnx", *flag]
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    assert ended.value.code == 2
+    assert f"argument {flag[0]}: {flag[1]} is" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_models_run_as_on_the_device() -> None:
     """The options are the agent's, and the outputs equal the agent's bit for bit."""
     assert OpenVinoBackend(2)._options() == OPENVINO_OPTIONS | {"INFERENCE_NUM_THREADS": 2}
