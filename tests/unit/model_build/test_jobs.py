@@ -2,6 +2,7 @@
 
 import io
 import json
+import random
 import tarfile
 from pathlib import Path
 
@@ -36,6 +37,18 @@ def test_a_model_archive_that_leads_out_is_refused(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "input" / "model" / "model.tar.gz", "w:gz") as packed:
         packed.addfile(tarfile.TarInfo("../run.json"), io.BytesIO())
     with pytest.raises(InputError, match=r"model\.tar\.gz"):
+        Processing(tmp_path).run()
+
+
+def test_a_model_archive_that_was_cut_is_one_line(tmp_path: Path) -> None:
+    """As an upload that broke off leaves it."""
+    (tmp_path / "input/model").mkdir(parents=True)
+    (tmp_path / "model.onnx").write_bytes(random.Random(0).randbytes(100_000))
+    whole = tmp_path / "whole.tar.gz"
+    with tarfile.open(whole, "w:gz") as archive:
+        archive.add(tmp_path / "model.onnx", "run/model.onnx")
+    (tmp_path / "input/model/model.tar.gz").write_bytes(whole.read_bytes()[:50_000])
+    with pytest.raises(InputError, match=r"model\.tar\.gz: [^\n]+$"):
         Processing(tmp_path).run()
 
 
