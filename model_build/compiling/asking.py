@@ -23,7 +23,9 @@ def asked(model: Model, example: Example, preparation: Preparation) -> Joined:
     if not scores and not masks:
         raise InputError(f"the model has neither the output {SCORE!r} nor {MASK!r}, but {sorted(answers[0])}")
     if not all(np.isfinite(said).all() for said in (scores, *masks)):
-        raise InputError(f"{example.entry.id}: the model gives values that are no numbers")  # they would pass for a good part
+        raise InputError(
+            f"{example.entry.id}: the model gives values that are no numbers"
+        )  # they would pass for a good part
     return joined(scores, masks, [tile.transform for tile in tiles])
 
 

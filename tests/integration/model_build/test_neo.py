@@ -3,12 +3,14 @@
 import io
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import boto3
 import msgspec
 import pytest
+from botocore.exceptions import ClientError
 from linewatch_agent.backends.dlr.backend import installed_runtime
 from linewatch_common.errors import InputError, UnavailableError
 from linewatch_common.manifest import Preparation, file_sha256
@@ -267,6 +269,51 @@ def test_a_job_that_fails_gives_its_reason(
     with pytest.raises(InputError, match=r"ended as (FAILED|STOPPED): opset 17"):
         neo.make(copied(tmp_path / "work"), calibration, tmp_path / "out")
     assert time.pauses == sorted(time.pauses)
+
+
+class Taken(Job):
+    """A service that knows jobs already, by name with their status; a new one is done at once."""
+
+    def __init__(self, bucket: str) -> None:
+        super().__init__([])
+        self._bucket, self.known = bucket, dict[str, str]()
+
+    def create_compilation_job(self, **request: Any) -> None:
+        super().create_compilation_job(**request)
+        if request["CompilationJobName"] in self.known:
+            raise ClientError({"Error": {"Code": "ResourceInUse", "Message": "exists"}}, "CreateCompilationJob")
+        self.known[request["CompilationJobName"]] = "COMPLETED"
+
+    def describe_compilation_job(self, **request: Any) -> dict[str, Any]:
+        check_request("sagemaker", "DescribeCompilationJob", request)
+        place = f"s3://{self._bucket}/neo/{file_sha256(MODEL)}/compiled"
+        return {
+            "CompilationJobStatus": self.known[request["CompilationJobName"]],
+            "ModelArtifacts": {"S3ModelArtifacts": place},
+        }
+
+
+def test_a_retry_takes_up_the_job_that_is_there_but_not_one_that_failed(
+    aws: str, tmp_path: Path, calibration: Calibration
+) -> None:
+    put_result(DLR_FILES)
+    service = Taken(aws)
+    neo = Neo(boto3.client("s3"), service, ROLE, aws, "neo", clock=Time().clock)
+    for number, jobs in enumerate((1, 1, 2, 3)):
+        (tmp_path / f"out{number}").mkdir()
+        assert neo.make(copied(tmp_path / f"work{number}"), calibration, tmp_path / f"out{number}") == "compiled.so"
+        assert len(service.known) == jobs
+        if number:
+            service.known |= {name: ("FAILED", "STOPPED")[number % 2] for name in service.known}
+    assert all(len(name) <= 63 for name in service.known)
+
+
+def test_another_compilation_is_another_job() -> None:
+    neos = [Neo(None, None, ROLE, "models", "neo", hardware) for hardware in HARDWARE]
+    neos.append(replace(neos[2], hardware=replace(HARDWARE[2], options='{"gpu-code": "sm_87"}')))
+    neos.append(replace(neos[2], prefix="elsewhere"))
+    names = {neo.request("a" * 64, "s3://models/model.tar.gz", (1, 640, 256, 3))["CompilationJobName"] for neo in neos}
+    assert len(names) == len(neos)
 
 
 def test_a_job_that_hangs_is_stopped(aws: str, tmp_path: Path, calibration: Calibration) -> None:
