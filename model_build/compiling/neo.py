@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 from linewatch_common.errors import InputError, UnavailableError
 from linewatch_common.manifest import file_sha256
@@ -180,5 +181,5 @@ def translated(what: str) -> Iterator[None]:
         raise (InputError if refused else UnavailableError)(
             f"{what}: {error.operation_name}: {code}: {reason}"
         ) from error
-    except BotoCoreError as error:
+    except (BotoCoreError, Boto3Error) as error:  # the latter where a download broke off several times
         raise UnavailableError(f"{what}: {error}") from error

@@ -4,7 +4,9 @@ import io
 import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import boto3
@@ -18,7 +20,7 @@ from moto.server import ThreadedMotoServer
 
 from model_build.__main__ import main
 from model_build.compiling.artefact import read_artefact, runs_here
-from model_build.compiling.neo import Clock, Hardware, Neo
+from model_build.compiling.neo import Clock, Hardware, Neo, translated
 from model_build.compiling.pictures import Calibration
 from model_build.evaluation.predictions import PREDICTIONS_FILE, Document
 from tests.fakes.botocore_checks import check_request
@@ -304,7 +306,7 @@ def test_a_retry_takes_up_the_job_that_is_there_but_not_one_that_failed(
         assert neo.make(copied(tmp_path / f"work{number}"), calibration, tmp_path / f"out{number}") == "compiled.so"
         assert len(service.known) == jobs
         if number:
-            service.known |= {name: ("FAILED", "STOPPED")[number % 2] for name in service.known}
+            service.known |= dict.fromkeys(service.known, ("FAILED", "STOPPED")[number % 2])
     assert all(len(name) <= 63 for name in service.known)
 
 
@@ -325,6 +327,33 @@ def test_a_job_that_hangs_is_stopped(aws: str, tmp_path: Path, calibration: Cali
     assert job.stopped
     assert max(time.pauses) == 60
     assert 1800 <= time.passed < 1900
+
+
+class CutOff(BaseHTTPRequestHandler):
+    """An S3 whose answers break off."""
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        self.wfile.write(b"half")
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base names it
+        """Say nothing."""
+
+
+def test_a_download_that_breaks_off_is_one_line(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), CutOff) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        at = f"http://127.0.0.1:{server.server_port}"
+        s3 = boto3.client("s3", endpoint_url=at, region_name="eu-west-1", **keys)
+        with pytest.raises(UnavailableError, match=r"^Neo: [^\n]+$"), translated("Neo"):
+            s3.download_file("models", "result", str(tmp_path / "result"))
+        server.shutdown()
 
 
 def test_a_missing_bucket_is_one_line(aws: str, tmp_path: Path, calibration: Calibration) -> None:
