@@ -62,6 +62,22 @@ def test_pooled_pixel_precision_equals_sorting_them_all() -> None:
     assert interval[0] < precision.value < interval[1]
 
 
+def test_the_interval_of_a_net_that_is_sure_of_itself_holds_its_figure() -> None:
+    """Nearly all its pixels lie within a thousandth of 0 or of 1."""
+    rng, counts = np.random.default_rng(0), PixelCounts()
+    for number in range(24):
+        truth = np.zeros((50, 50), np.bool_)
+        logits = rng.normal(-9, 1.5, truth.shape)
+        if number % 4 == 0:
+            truth[15:25, 15:25], logits[14:26, 14:26] = True, rng.normal(6, 2, (12, 12))
+            logits[truth] += 1.5
+        counts.add(str(number), truth, np.ones_like(truth), (1 / (1 + np.exp(-logits))).astype(np.float32))
+    precision, interval = counts.precision(), counts.interval()
+    assert precision is not None
+    assert interval is not None
+    assert interval[0] < precision.value < interval[1]
+
+
 def test_pixel_precision_bounds_hold_when_all_values_are_one() -> None:
     counts = PixelCounts()
     counts.add(
