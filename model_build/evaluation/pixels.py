@@ -68,12 +68,19 @@ class PixelCounts:
         return hits / (total + false) if total else None
 
     def best_cut(self) -> float | None:
-        """The probability at which the IoU is best: for validation data only. None without a defective pixel."""
+        """The probability at which the IoU is best: for validation data only. None without a defective pixel.
+
+        Between two probabilities that no pixel has it makes no difference: half-way, as far from the one as from the other.
+        """
         total = int(self._pooled[1].sum())
         if total == 0:
             return None
         hits, false = (np.cumsum(self._pooled[kind, ::-1])[::-1] for kind in (1, 0))
-        return max(1, int(np.argmax(hits / (total + false)))) / BINS
+        overlap = hits / (total + false)
+        first = int(np.argmax(overlap))
+        others = np.flatnonzero(overlap[first:] != overlap[first])
+        last = first + (int(others[0]) if len(others) else BINS - first) - 1
+        return max(1, (first + last) // 2) / BINS
 
 
 def binned_precision(counts: Counts) -> float:

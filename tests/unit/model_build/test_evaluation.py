@@ -90,6 +90,22 @@ def test_pixel_precision_bounds_hold_when_all_values_are_one() -> None:
     assert precision.low == pytest.approx(np.mean([i / (90 + i) for i in range(1, 11)]))
 
 
+def test_the_pixel_threshold_lies_in_the_middle_of_what_is_as_good() -> None:
+    """Just above the good pixels of the validation data the next good one would be a defect."""
+    truth = np.arange(100).reshape(10, 10) < 10
+    for good, defective in ((0.0, 0.8), (0.25, 0.75)):
+        counts = PixelCounts()
+        counts.add("a", truth, np.ones_like(truth), np.where(truth, defective, good).astype(np.float32))
+        cut = counts.best_cut()
+        assert cut == pytest.approx((good + defective) / 2, abs=1e-4)
+        assert counts.iou(cut) == 1.0
+    counts.add("b", truth, np.ones_like(truth), np.ones((10, 10), np.float32))
+    assert counts.best_cut() == pytest.approx(0.5, abs=1e-4)
+    counts = PixelCounts()
+    counts.add("a", truth, truth, np.full((10, 10), 1.0, np.float32))
+    assert counts.best_cut() == pytest.approx(0.5, abs=1e-4), "nothing but defects, and sure of them"
+
+
 def test_defects_are_counted_one_by_one_and_by_size() -> None:
     truth, likely = np.zeros((20, 20), np.bool_), np.zeros((20, 20), np.float32)
     truth[1:3, 1:3], truth[10:18, 10:18], truth[5, 5] = True, True, True
