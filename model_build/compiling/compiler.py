@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 from linewatch_common.errors import InputError, StorageError
-from linewatch_common.files import sync_folder, write_atomically
+from linewatch_common.files import sync_folder, sync_tree, write_atomically
 from linewatch_common.manifest import file_sha256
 
 from model_build.compiling.artefact import (
@@ -198,5 +198,6 @@ def _publish(made: Made, artefact: Artefact, course: _Course, out: Path) -> None
     if course.times:
         text = msgspec.json.format(msgspec.json.encode(report(course.times, THREADS)), indent=1)
         write_atomically(made.folder / LATENCY_FILE, text + b"\n", 0o644)
+    sync_tree(made.folder)
     made.folder.rename(out)
     sync_folder(out.parent)

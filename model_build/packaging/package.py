@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 from linewatch_common.approval import PACKAGE_FOLDER, SIGNATURE_FILE, is_enveloped, version_key
 from linewatch_common.errors import InputError, PackageError, StorageError
-from linewatch_common.files import write_atomically
+from linewatch_common.files import sync_folder, sync_tree, write_atomically
 from linewatch_common.manifest import Manifest, identifier, load_manifest, manifest_digest, verify_files
 from linewatch_vision.golden import read_golden
 
@@ -89,7 +89,9 @@ def _placed(place: Path, out: Path, manifest: Manifest, signing: Signing | None)
     if before is not None and version_key(before.version) > version_key(manifest.version):
         raise PackageError(f"{out}: {manifest.name} {manifest.version} is older than the stored {before.version}")
     key = _signed(place, signing)
+    sync_tree(place)
     place.rename(target)
+    sync_folder(out)
     return Stored(target, manifest, digest, key)
 
 

@@ -25,7 +25,7 @@ from model_build.compiling.targets import AsItIs, Target
 from model_build.data.prepared import PreparedSet
 from model_build.data.splits import SPLITS_FILE, TRAIN, read_splits
 from model_build.evaluation.operating_point import Target as Operating
-from tests.unit.model_build.runs import data_folder, run_folder
+from tests.unit.model_build.runs import data_folder, run_folder, synced
 
 MODELS = Path(__file__).parents[2] / "data/models"
 ROOT = Path(__file__).parents[3]
@@ -167,6 +167,16 @@ def test_an_artefact_is_never_replaced_and_a_change_is_seen(job: Job, tmp_path: 
         file.write(b"x")
     with pytest.raises(InputError, match=r"model\.onnx: was changed"):
         read_artefact(tmp_path / "out")
+
+
+def test_an_artefact_lies_on_the_disk_before_it_appears(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    durable = synced(monkeypatch)
+    compile_to(targets.onnx(), job, tmp_path / "out", tell=quiet)
+    files = {path.name: path.stat().st_ino in durable for path in (tmp_path / "out").rglob("*")}
+    assert set(files) == {"model.onnx", ARTEFACT_FILE, LATENCY_FILE}
+    assert all(files.values()), files
 
 
 def test_calibration_and_comparison_share_no_picture(job: Job, places: tuple[Path, Path]) -> None:

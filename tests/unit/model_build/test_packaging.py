@@ -16,6 +16,7 @@ from linewatch_common.errors import PackageError
 from model_build.__main__ import main
 from model_build.packaging.envelope import verify
 from model_build.packaging.keys import TrustedKeys, read_private, read_trusted
+from tests.unit.model_build.runs import synced
 
 SAMPLE = Path(__file__).parents[3] / "components" / "models" / "SurfaceClassifier"
 AT = "2026-11-22T10:00:00Z"
@@ -60,6 +61,16 @@ def test_a_signed_package_is_verified_and_a_retry_reuses_it(
     assert first.split()[1:] == capsys.readouterr().out.split()[1:]  # the digest does not depend on place or time
     assert main(["verify", str(place), *trusted(key), "--name", "Part", "--not-before", "1.2.0"]) == 0
     assert "approved by anna at 2026-11-22T10:00:00Z" in capsys.readouterr().out
+
+
+def test_a_package_lies_on_the_disk_before_it_appears(
+    source: Path, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    durable = synced(monkeypatch)
+    assert packaged(source, tmp_path / "out", key) == 0
+    files = {path.name: path.stat().st_ino in durable for path in tmp_path.glob("out/*/**/*")}
+    assert {"manifest.json", "signature.json", "package"} < set(files)
+    assert all(files.values()), files
 
 
 def test_what_a_device_has_already_can_check_the_signature(source: Path, tmp_path: Path) -> None:
