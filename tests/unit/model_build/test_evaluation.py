@@ -190,6 +190,8 @@ def test_the_gate_on_a_good_model_and_on_ones_that_never_look(
 ) -> None:
     folds = {split: predicted(tmp_path / split, data, split, kind) for split in ("train", "test")}
     out = tmp_path / "out"
+    out.mkdir()
+    (out / "misses.png").write_bytes(b"of an earlier model")
     code = main(["evaluate", str(data), str(out), "--validation", str(folds["train"]), "--test", str(folds["test"])])
     said = capsys.readouterr()
     assert code == (0 if passes else 1), said.err
