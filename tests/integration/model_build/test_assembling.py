@@ -1,5 +1,6 @@
 """From run, artefact and evaluation to a package: what is in it, that it is the same each time, and what is refused."""
 
+import gzip
 import io
 import json
 import shutil
@@ -236,8 +237,8 @@ def test_a_neo_result_without_a_library_or_with_two_is_refused(
 
 def hostile(path: Path, name: str, kind: bytes) -> Path:
     with tarfile.open(path, "w:gz") as archive:
-        member = tarfile.TarInfo(name)
-        member.type, member.linkname = kind, "/etc/passwd"
+        member = tarfile.TarInfo("name")
+        member.type, member.linkname, member.pax_headers = kind, "/etc/passwd", {"path": name}
         archive.addfile(member)
     return path
 
@@ -251,12 +252,21 @@ def hostile(path: Path, name: str, kind: bytes) -> Path:
         ("link", tarfile.SYMTYPE, "is a link"),
         ("link", tarfile.LNKTYPE, "is a link"),
         ("pipe", tarfile.FIFOTYPE, "neither file nor folder"),
+        ("out\0in", tarfile.REGTYPE, "has no name that a file can have"),
     ],
 )
 def test_a_hostile_archive_is_refused_before_it_writes(name: str, kind: bytes, line: str, tmp_path: Path) -> None:
     with pytest.raises(PackageError, match=line):
         unpack(hostile(tmp_path / "evil.tar.gz", name, kind), tmp_path / "into")
     assert not (tmp_path / "into").exists()
+
+
+def test_an_archive_of_an_impossible_size_is_refused_in_one_line(tmp_path: Path) -> None:
+    member = tarfile.TarInfo("name")
+    member.type, member.size = tarfile.XHDTYPE, 2**70
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(member.tobuf(tarfile.GNU_FORMAT) + bytes(4096)))
+    with pytest.raises(PackageError, match=r"is no whole \.tar\.gz"):
+        unpack(tmp_path / "a.tar.gz", tmp_path / "into")
 
 
 def test_a_spoilt_archive_is_refused_in_one_line(tmp_path: Path) -> None:
