@@ -13,13 +13,14 @@ import msgspec
 import numpy as np
 import pytest
 from linewatch_common.errors import InputError, PackageError
-from linewatch_common.manifest import Manifest, Tiles, load_manifest, verify_files
+from linewatch_common.manifest import Label, Manifest, Tiles, load_manifest, verify_files
 from linewatch_vision.golden import differences, read_golden
 
 from model_build.__main__ import main
 from model_build.compiling.running import open_model
 from model_build.data.prepared import PreparedSet
 from model_build.data.splits import SPLITS_FILE, TEST, read_splits
+from model_build.packaging.assemble import labels_of
 from model_build.packaging.golden import CLEAR, Candidate, choose
 from model_build.packaging.tarball import pack, unpack
 from model_build.packaging.versions import check_version, next_version
@@ -165,6 +166,18 @@ def test_versions_follow_contract_registry_and_weights(chain: Chain) -> None:
 
 def edit(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_bytes()) | changes))
+
+
+def test_a_class_may_have_any_name(chain: Chain) -> None:
+    """Only here a name must be one that devices can show: after hours of training."""
+    edit(chain.run / "run.json", classes=["Öl/Fett"])
+    assert chain.package() == 0
+    _, manifest = package_of(chain)
+    assert manifest.labels == ("Ol_Fett 1",)
+    classes = ("scratch", "broken_large", "裂纹", "a/b", "a b", "", "x" * 100, "-dent")
+    labels = labels_of(classes)
+    assert labels == ("scratch", "broken_large", "class 3", "a_b 4", "a b", "class 6", f"{'x' * 44} 7", "dent 8")
+    assert msgspec.convert(labels, tuple[Label, ...]) == labels
 
 
 BAD: dict[str, tuple[Callable[[Chain], object], str]] = {
