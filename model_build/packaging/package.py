@@ -107,14 +107,18 @@ def _stored(target: Path, digest: str, signing: Signing | None) -> Stored:
 
 
 def _signed(place: Path, signing: Signing | None) -> str | None:
-    """Sign what is not signed yet; what is must be by the same key. Returns the key's id."""
+    """Sign what is not signed yet; what is must be by the same key, with the floor that is asked. Returns the key's id."""
     if signing is None:
         return None
     public = signing.key.public_key()
     if not is_enveloped(place / PACKAGE_FOLDER):
         approval = approve(place / PACKAGE_FOLDER, signing.approver, signing.approved_at, signing.security_floor)
         write_atomically(place / SIGNATURE_FILE, sign(approval, signing.key), 0o644)
-    verify(place, trusting(public))
+    approval, _ = verify(place, trusting(public))
+    if signing.security_floor not in (None, approval.security_floor):
+        raise PackageError(
+            f"{place}: is signed already, with security floor {approval.security_floor or 'none'}; sign a higher version with the new one"
+        )
     return id_of(public)
 
 

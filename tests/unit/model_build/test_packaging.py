@@ -157,6 +157,31 @@ def test_an_unknown_key_a_wrong_name_and_an_older_version_are_refused(source: Pa
     assert packaged(source, tmp_path / "out", key) == 1
 
 
+def test_a_security_floor_that_comes_too_late_is_refused(
+    source: Path, key: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would not reach a device: the stored signature does not say it."""
+    out = tmp_path / "out"
+    assert packaged(source, out, key) == 0
+    again = ["sign", str(source), str(out), "--key", str(key), "--approver", "anna", "--security-floor"]
+    capsys.readouterr()
+    assert main([*again, "1.2.0"]) == 1
+    assert "is signed already, with security floor none" in capsys.readouterr().err
+    with_field(source, version="1.3.0")
+    assert main([*again, "1.2.0"]) == main([*again, "1.2.0"]) == packaged(source, out, key) == 0
+
+
+@pytest.mark.parametrize("flag", ["--security-floor", "--not-before"])
+def test_a_version_that_is_none_is_a_wrong_command_line(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    command = {
+        "--security-floor": ["sign", "a", "b", "--key", "k", "--approver", "anna"],
+        "--not-before": ["verify", "a", "--trust", "k"],
+    }
+    with pytest.raises(SystemExit):
+        main([*command[flag], flag, "v1.2"])
+    assert "'v1.2' is no version like 1.2.0" in capsys.readouterr().err
+
+
 def with_field(source: Path, **fields: object) -> None:
     path = source / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_bytes()) | fields))
