@@ -182,6 +182,17 @@ def test_a_version_that_is_none_is_a_wrong_command_line(flag: str, capsys: pytes
     assert "'v1.2' is no version like 1.2.0" in capsys.readouterr().err
 
 
+def test_no_half_of_a_key_is_replaced(key: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The private one lies elsewhere, as it should: what is trusted must not become another."""
+    key.unlink()
+    public = key.with_name("key.pem.pub")
+    before = public.read_bytes()
+    assert main(["key", str(key)]) == 1
+    assert "key.pem.pub: is there already, a key is never replaced" in capsys.readouterr().err
+    assert public.read_bytes() == before
+    assert not key.exists()
+
+
 def with_field(source: Path, **fields: object) -> None:
     path = source / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_bytes()) | fields))
