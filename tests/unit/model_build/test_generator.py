@@ -168,3 +168,13 @@ def test_raw_data_is_read_back_with_its_masks(kinds: bool, tmp_path: Path) -> No
         assert all(np.array_equal(drawn[kind], wanted[kind]) for kind in drawn)
     endings = {Path(record.source).suffix for record in records.values()}
     assert endings == {".png", ".jpg"}
+
+
+@pytest.mark.parametrize("command", ["generate", "parts"])
+def test_a_negative_seed_is_a_wrong_command_line(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        command_line.main([command, "--out", str(tmp_path / "out"), "--seed", "-1"])
+    assert "argument --seed: -1 is below 0" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
