@@ -97,6 +97,7 @@ def test_the_pixel_threshold_lies_in_the_middle_of_what_is_as_good() -> None:
         counts = PixelCounts()
         counts.add("a", truth, np.ones_like(truth), np.where(truth, defective, good).astype(np.float32))
         cut = counts.best_cut()
+        assert cut is not None
         assert cut == pytest.approx((good + defective) / 2, abs=1e-4)
         assert counts.iou(cut) == 1.0
     counts.add("b", truth, np.ones_like(truth), np.ones((10, 10), np.float32))
