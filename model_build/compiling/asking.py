@@ -22,10 +22,8 @@ def asked(model: Model, example: Example, preparation: Preparation) -> Joined:
     masks = [_probable(answer[MASK]) for answer in answers if MASK in answer]
     if not scores and not masks:
         raise InputError(f"the model has neither the output {SCORE!r} nor {MASK!r}, but {sorted(answers[0])}")
-    if not all(np.isfinite(said).all() for said in (np.array(scores), *masks)):
-        raise InputError(
-            f"{example.entry.id}: the model gives values that are no numbers"
-        )  # they would pass for a good part
+    if not all(np.isfinite(said).all() for said in (np.array(scores), *masks)):  # they would pass for a good part
+        raise InputError(f"{example.entry.id}: the model gives values that are no numbers")
     return joined(scores, masks, [tile.transform for tile in tiles])
 
 
