@@ -34,7 +34,8 @@ ARTEFACT is a folder of `compile`, or the .tar.gz of a SageMaker Neo compilation
 digests are compared. A model that its gate refuses gets no package. The thresholds are those of the evaluation.
 
 The golden set is what a device proves the model with, so its pictures travel to every device. `--golden validation` takes up to six
-real pictures of the training split (their ids are printed); `--golden generated` takes drawn ones, where no real picture may leave.
+real pictures of the training split, and one more of each kind of defect that these do not show (their ids are printed);
+`--golden generated` takes drawn ones, where no real picture may leave.
 
 OUT/<identifier>/package is what a device gets, OUT/<identifier>/signature.json says who approved it, OUT/<identifier>.tar.gz holds both.
 The same inputs give the same package; the same command again gives back what is stored. Without --key it is not signed: `sign` does

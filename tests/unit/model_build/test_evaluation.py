@@ -1,7 +1,10 @@
 """Figures against brute force, thresholds from validation alone, the gate, and the command line on tiny predictions."""
 
+import io
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -165,6 +168,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "data"
 
 
+def npy(header: dict[str, Any]) -> bytes:
+    """A .npy file without its content."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, header)
+    return buffer.getvalue()
+
+
 def predicted(folder: Path, data: Path, split: str, kind: str) -> Path:
     """Write predictions of one split: `good` finds everything, `normal` says 0, `defective` says 1."""
     prepared = PreparedSet.open(data)
@@ -206,6 +216,33 @@ def test_the_gate_on_a_good_model_and_on_ones_that_never_look(
         assert figures["pixel"]["iou"] == 1.0
     else:
         assert "the gate refuses" in said.err
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        b"",
+        b"no array",
+        npy({"descr": "<f4", "fortran_order": False, "shape": (10**7, 10**7)}),
+        npy({"descr": "<f4", "fortran_order": False, "shape": (2, 2)}) + bytes(3),
+        npy({"descr": "<f4", "fortran_order": False, "shape": (1, 1)}) + np.array(np.nan, "<f4").tobytes(),
+        npy({"descr": "<f4", "fortran_order": False, "shape": (1, 1)}) + np.array(1.5, "<f4").tobytes(),
+        npy({"descr": "<f4", "fortran_order": False, "shape": (0, 4)}),
+        npy({"descr": "|O", "fortran_order": False, "shape": (1, 1)}) + b"cos\nsystem\n.",
+    ],
+    ids=["empty", "no array", "terabytes", "cut", "NaN", "above 1", "of no pixel", "a pickle"],
+)
+def test_a_mask_that_is_none_is_one_line(
+    spoilt: bytes, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folds = {split: predicted(tmp_path / split, data, split, "good") for split in ("train", "test")}
+    shutil.copytree(data, tmp_path / "data")
+    name = next(path for path in sorted((folds["test"] / "masks").iterdir()) if "normal" in path.name)
+    name.write_bytes(spoilt)
+    command = ["evaluate", str(tmp_path / "data"), str(tmp_path / "out"), "--validation", str(folds["train"])]
+    assert main([*command, "--test", str(folds["test"])]) == 1
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("evaluate: ")]
+    assert name.name in said
 
 
 def test_foreign_predictions_are_refused_in_one_line(
