@@ -53,9 +53,14 @@ def as_on_device(example: Example, preparation: Preparation) -> tuple[Prepared, 
 def telling(example: Example, preparation: Preparation) -> Prepared:
     """One tensor of the picture. Of tiles the one with most of its defects; of a good picture any, the same each time."""
     tiles = as_on_device(example, preparation)
+    return tiles[telling_place(example, tiles)]
+
+
+def telling_place(example: Example, tiles: Sequence[Prepared]) -> int:
+    """Which of the picture's tiles that is."""
     regions = [tile.transform.region for tile in tiles]
     held = [int(example.mask[:, box.y : box.y + box.height, box.x : box.x + box.width].sum()) for box in regions]
-    return tiles[held.index(max(held)) if any(held) else zlib.crc32(example.entry.id.encode()) % len(tiles)]
+    return held.index(max(held)) if any(held) else zlib.crc32(example.entry.id.encode()) % len(tiles)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,10 @@ from model_build.compiling.running import open_model
 from model_build.data.prepared import PreparedSet
 from model_build.data.splits import SPLITS_FILE, TEST, read_splits
 from model_build.packaging.assemble import labels_of
-from model_build.packaging.golden import CLEAR, Candidate, choose
+from model_build.packaging.golden import CLEAR, Candidate, choose, from_data
 from model_build.packaging.tarball import pack, unpack
 from model_build.packaging.versions import check_version, next_version
+from model_build.training.run import read_run
 from tests.integration.model_build.packages import Chain, evaluated
 
 SIGNED = ("--approver", "anna", "--approved-at", "2026-11-22T10:00:00Z")
@@ -102,6 +103,13 @@ def test_golden_pictures_of_a_model_with_tiles_are_tiles(tmp_path: Path, capsys:
     folder, manifest = package_of(chain)
     assert manifest.preparation.tiles == Tiles(24, 32, 8)
     assert " tile " in capsys.readouterr().out
+    data, run = PreparedSet.open(chain.data), read_run(chain.run)
+    names = sorted(data.entries)
+    candidates = list(from_data(data, names, run.preparation))
+    assert sorted(found.name.partition(" tile ")[0] for found in candidates) == names, (
+        "a part may have hundreds of tiles"
+    )
+    assert [found.tensor.max() >= 200 for found in candidates] == [found.defective for found in candidates]
     cases = read_golden(folder, manifest)
     predict = open_model(folder / manifest.model).run
     assert {float(case.outputs["score"].item()) > 0.5 for case in cases} == {False, True}
