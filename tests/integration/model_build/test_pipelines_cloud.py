@@ -10,6 +10,7 @@ from linewatch_common.errors import InputError, UnavailableError
 from moto import mock_aws
 
 from model_build.__main__ import main
+from model_build.pipelines import offline
 from model_build.pipelines.cloud import Cloud
 from model_build.pipelines.plans import EXAMPLE, PIPELINES
 from model_build.pipelines.registered import make
@@ -82,6 +83,12 @@ def test_what_a_person_mistypes_is_one_line(tmp_path: Path, capsys: pytest.Captu
     assert "missing.json: No such file" in missing
     assert "is of other code" in other
     assert "region" in region
+
+
+def test_an_sdk_that_does_not_end_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offline, "_EMIT_S", 0.001)
+    with pytest.raises(InputError, match=r"the SageMaker SDK gave none within 0\.001 s"):
+        offline.emitted([PLAN], EXAMPLE, "0" * 64, {})
 
 
 def test_a_missing_bucket_or_pipeline_is_one_line(clients: tuple[Any, Any]) -> None:
