@@ -15,6 +15,8 @@ from model_build.__main__ import main
 from model_build.data.prepared import PreparedSet
 from model_build.data.splits import read_splits
 from model_build.evaluation.defects import defects_of, recall_by_size
+from model_build.evaluation.evaluate import Evaluation
+from model_build.evaluation.gate import Demands, refusals
 from model_build.evaluation.intervals import by_part, proportion, upper_bound
 from model_build.evaluation.opening import open_test_split
 from model_build.evaluation.operating_point import Target, choose, oracle_escapes, outcome
@@ -147,6 +149,34 @@ def test_two_thresholds_send_the_overlap_to_review() -> None:
     assert oracle_escapes(labels, scores) == 1  # a threshold above 0.5 rejects one good part and misses 0.3
     with pytest.raises(InputError, match="0 defective"):
         choose(np.zeros(3, np.bool_), np.zeros(3), Target())
+
+
+@pytest.mark.parametrize(
+    ("defective", "good", "passes"), [(1, 1, False), (1, 18, False), (1, 19, True), (2, 5, True), (2, 4, False)]
+)
+def test_a_set_on_which_luck_is_perfect_passes_no_gate(defective: int, good: int, passes: bool) -> None:
+    """One defective picture among four lies above the others for every fourth model that never looks."""
+    labels = np.arange(defective + good) < defective
+    scores = np.where(labels, 0.9, 0.1)
+    point = choose(labels, scores, Target())
+    found = Evaluation(
+        model="m",
+        data="d",
+        splits="s",
+        image_ap=1.0,
+        image_ap_interval=(1.0, 1.0),
+        auroc=1.0,
+        auroc_interval=(1.0, 1.0),
+        target=Target(),
+        point=point,
+        outcome=outcome(labels, scores, point),
+        oracle_escapes_at_1_false_reject=0,
+        pixel=None,
+        worst=[],
+    )
+    assert [line.partition(":")[2] for line in refusals(found, Demands())] == (
+        [] if passes else [" chance alone puts them in order too often"]
+    )
 
 
 def test_the_test_split_is_opened_once(tmp_path: Path) -> None:
