@@ -15,13 +15,15 @@ from model_build.training.joining import Joined, joined
 
 
 def asked(model: Model, example: Example, preparation: Preparation) -> Joined:
-    """Raises InputError when it is no model of ours, or the preparation does not fit the picture."""
+    """Raises InputError when it is no model of ours, says what is no number, or the preparation does not fit the picture."""
     tiles = as_on_device(example, preparation)
     answers = [model.run(tile.tensor) for tile in tiles]
     scores = [float(_probable(answer[SCORE]).flat[0]) for answer in answers if SCORE in answer]
     masks = [_probable(answer[MASK]) for answer in answers if MASK in answer]
     if not scores and not masks:
         raise InputError(f"the model has neither the output {SCORE!r} nor {MASK!r}, but {sorted(answers[0])}")
+    if not all(np.isfinite(said).all() for said in (np.array(scores), *masks)):  # they would pass for a good part
+        raise InputError(f"{example.entry.id}: the model gives values that are no numbers")
     return joined(scores, masks, [tile.transform for tile in tiles])
 
 

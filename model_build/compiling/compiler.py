@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 from linewatch_common.errors import InputError, StorageError
-from linewatch_common.files import sync_folder, write_atomically
+from linewatch_common.files import sync_folder, sync_tree, write_atomically
 from linewatch_common.manifest import file_sha256
 
 from model_build.compiling.artefact import (
@@ -151,14 +151,19 @@ def _by_speed(made: list[Made], course: _Course) -> list[Made]:
 
 
 def _judged(made: Made, course: _Course) -> Comparison | None:
-    """The comparison, when it is within the tolerance."""
+    """The comparison, when it is within the tolerance. What came of it stands in `tried`."""
     name, job = made.recipe.name, course.job
     if made.model is None:
         course.tried.append(Tried(recipe=name, outcome="taken, not compared"))
         return None
     if course.said is None:
         course.said = list(said_of(course.floating, job.ground, course.steps))
-    comparison = compare(course.said, list(said_of(made.model, job.ground, course.steps)), job.ground)
+    try:
+        said = list(said_of(made.model, job.ground, course.steps))
+    except InputError as error:
+        course.tried.append(Tried(recipe=name, outcome=str(error)))
+        return None
+    comparison = compare(course.said, said, job.ground)
     lines = losses(comparison, job.tolerance)
     course.tried.append(Tried(recipe=name, outcome=", ".join(lines) or "taken"))
     course.tell(f"{name}: {', '.join(lines) or 'within tolerance'}")
@@ -193,5 +198,6 @@ def _publish(made: Made, artefact: Artefact, course: _Course, out: Path) -> None
     if course.times:
         text = msgspec.json.format(msgspec.json.encode(report(course.times, THREADS)), indent=1)
         write_atomically(made.folder / LATENCY_FILE, text + b"\n", 0o644)
+    sync_tree(made.folder)
     made.folder.rename(out)
     sync_folder(out.parent)

@@ -4,6 +4,7 @@ Neo still answers, but its ONNX support ends at opset 12 and its newest Jetson i
 everyday outcome, and `--or-onnx` then gives the float ONNX with a note.
 """
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 from linewatch_common.errors import InputError, UnavailableError
 from linewatch_common.manifest import file_sha256
@@ -29,6 +31,7 @@ _FIRST_WAIT, _LONGEST_WAIT, _GROWTH = (
     60.0,
     1.5,
 )  # of polling: a job takes minutes, the API is shared with the account's other work
+_ATTEMPTS = 50  # of one compilation, over all runs: a name is taken for ever
 _DONE, _FAILED = "COMPLETED", ("FAILED", "STOPPED")
 
 
@@ -82,22 +85,24 @@ class Neo:
         size = calibration.preparation
         with translated("Neo"):
             source = self._uploaded(model, digest)
-            request = self.request(digest, source, (1, size.height, size.width, 3))
-            self._start(request)
-            result = self._awaited(request["CompilationJobName"])
+            result = self._awaited(self._started(self.request(digest, source, (1, size.height, size.width, 3))))
             return self._fetched(result, model.parent, folder)
 
     def request(self, digest: str, source: str, shape: tuple[int, ...]) -> dict[str, Any]:
-        """The CreateCompilationJob for the model with this SHA-256 at `source`; the same model and hardware give the same name."""
-        return {
-            "CompilationJobName": f"linewatch-{digest[:16]}-{self.hardware.slug}"[:63].rstrip("-"),
-            "RoleArn": self.role,
+        """The CreateCompilationJob for the model with this SHA-256 at `source`; the same input, output and hardware give the same name."""
+        configs = {
             "InputConfig": {
                 "S3Uri": source,
                 "DataInputConfig": json.dumps({INPUT: list(shape)}),
                 "Framework": "ONNX",
             },
             "OutputConfig": {"S3OutputLocation": self._uri(digest, "compiled"), **self.hardware.fields()},
+        }
+        asked = hashlib.sha256(json.dumps(configs, sort_keys=True).encode()).hexdigest()
+        return {
+            "CompilationJobName": f"linewatch-{digest[:8]}-{asked[:12]}-{self.hardware.slug}"[:60].rstrip("-"),
+            "RoleArn": self.role,
+            **configs,
             "StoppingCondition": {"MaxRuntimeInSeconds": _JOB_SECONDS},
         }
 
@@ -116,13 +121,20 @@ class Neo:
         self.s3.put_object(Bucket=self.bucket, Key=self._key(digest, "model.tar.gz"), Body=archive.read_bytes())
         return self._uri(digest, "model.tar.gz")
 
-    def _start(self, request: dict[str, Any]) -> None:
-        try:
-            self.sagemaker.create_compilation_job(**request)
-        except ClientError as error:
-            # A retry of the same compilation takes up the job that is there.
-            if error.response["Error"]["Code"] != "ResourceInUse":
-                raise
+    def _started(self, request: dict[str, Any]) -> str:
+        """The job's name: a new one, or one that is there and has not failed. What made another one fail may be mended by now."""
+        first = request["CompilationJobName"]
+        for name in (first, *(f"{first}-{number}" for number in range(2, _ATTEMPTS + 1))):
+            try:
+                self.sagemaker.create_compilation_job(**request | {"CompilationJobName": name})
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "ResourceInUse":
+                    raise
+                job = self.sagemaker.describe_compilation_job(CompilationJobName=name)
+                if job["CompilationJobStatus"] in _FAILED:
+                    continue
+            return str(name)
+        raise InputError(f"Neo: {_ATTEMPTS} jobs {first} have failed; delete them, or look at why")
 
     def _awaited(self, name: str) -> str:
         """The result's S3 URI."""
@@ -169,5 +181,5 @@ def translated(what: str) -> Iterator[None]:
         raise (InputError if refused else UnavailableError)(
             f"{what}: {error.operation_name}: {code}: {reason}"
         ) from error
-    except BotoCoreError as error:
+    except (BotoCoreError, Boto3Error) as error:  # the latter where a download broke off several times
         raise UnavailableError(f"{what}: {error}") from error

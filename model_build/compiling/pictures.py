@@ -28,7 +28,8 @@ class Chosen:
 def choose_pictures(data: PreparedSet, training: Sequence[str], seed: int, calibrate: int, compare: int) -> Chosen:
     """Draw both from the training pictures, seeded; of defective and of good pictures at most half calibrate.
 
-    As many defective pictures as there are compare, the rest good. Raises InputError for fewer than four pictures.
+    As many defective pictures as there are compare, up to half of all where there are good ones for the rest: without these neither
+    image AP nor a false reject shows. Raises InputError for fewer than four pictures.
     """
     if len(training) < 4:
         raise InputError(f"{len(training)} training picture(s): at least 4 are needed to calibrate and to compare")
@@ -38,8 +39,9 @@ def choose_pictures(data: PreparedSet, training: Sequence[str], seed: int, calib
     )
     from_bad = min(len(bad) // 2, round(calibrate * DEFECTIVE_SHARE))
     from_good = min(len(good) // 2, calibrate - from_bad)
-    left_bad, left_good = bad[from_bad:][:compare], good[from_good:]
-    comparison = [*left_bad, *left_good[: max(0, compare - len(left_bad))]]
+    left_bad, left_good = bad[from_bad:], good[from_good:]
+    left_bad = left_bad[: max((compare + 1) // 2, compare - len(left_good))]
+    comparison = [*left_bad, *left_good[: compare - len(left_bad)]]
     return Chosen(tuple(sorted(bad[:from_bad] + good[:from_good])), tuple(sorted(comparison)))
 
 
@@ -51,9 +53,14 @@ def as_on_device(example: Example, preparation: Preparation) -> tuple[Prepared, 
 def telling(example: Example, preparation: Preparation) -> Prepared:
     """One tensor of the picture. Of tiles the one with most of its defects; of a good picture any, the same each time."""
     tiles = as_on_device(example, preparation)
+    return tiles[telling_place(example, tiles)]
+
+
+def telling_place(example: Example, tiles: Sequence[Prepared]) -> int:
+    """Which of the picture's tiles that is."""
     regions = [tile.transform.region for tile in tiles]
     held = [int(example.mask[:, box.y : box.y + box.height, box.x : box.x + box.width].sum()) for box in regions]
-    return tiles[held.index(max(held)) if any(held) else zlib.crc32(example.entry.id.encode()) % len(tiles)]
+    return held.index(max(held)) if any(held) else zlib.crc32(example.entry.id.encode()) % len(tiles)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,10 @@
 """The gate before the registry: what a model must show. A model that always says normal, or always defective, fails."""
 
 from dataclasses import dataclass
+from math import comb
 
 from model_build.evaluation.evaluate import Evaluation
+from model_build.evaluation.intervals import LEVEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,10 @@ def refusals(evaluation: Evaluation, demands: Demands) -> list[str]:
         lines.append(f"image AP {evaluation.image_ap:.4f} is below {demands.image_ap}")
     if evaluation.auroc_interval is None or evaluation.auroc_interval[0] <= 0.5:
         lines.append(f"AUROC {evaluation.auroc:.4f} is not above chance with 95 % confidence")
+    elif 1 / comb(total, seen.defective) > 1 - LEVEL:  # redrawing shows no doubt where all lie in order
+        lines.append(
+            f"{seen.defective} defective among {total} test pictures: chance alone puts them in order too often"
+        )
     if seen.escapes > demands.escapes * seen.defective:
         lines.append(f"{seen.escapes} of {seen.defective} defective pictures escape, over {demands.escapes:.0%}")
     if seen.false_rejects > demands.false_rejects * seen.good:

@@ -10,8 +10,10 @@ from model_build.data.records import Mask
 from model_build.evaluation.intervals import Interval, by_part
 
 BINS = 65536
-_COARSE = 512  # bins kept a picture, for the interval only
 Counts = NDArray[np.int64]
+# Bins kept a picture, for the interval only: where each begins among the fine ones. Even in log-odds: a net that is sure of itself keeps
+# nearly all of its pixels within a thousandth of 0 or of 1.
+_COARSE = np.unique((BINS / (1 + np.exp(-np.linspace(-12, 12, 1024)))).astype(np.int64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class PixelCounts:
         defective = truth[counts]
         found = np.stack([np.bincount(bins[kind], minlength=BINS) for kind in (~defective, defective)])
         self._pooled += found
-        self._each.append(found.reshape(2, _COARSE, -1).sum(axis=2))
+        self._each.append(np.add.reduceat(found, _COARSE, axis=1))
         self._parts.append(part)
 
     def precision(self) -> PixelPrecision | None:
@@ -49,7 +51,7 @@ class PixelCounts:
         return PixelPrecision(binned_precision(self._pooled), *_bounds(good, defective, total))
 
     def interval(self) -> Interval | None:
-        """95 %, parts redrawn, from 512 bins."""
+        """95 %, parts redrawn, from some 700 bins, finest at both ends."""
         each = np.stack(self._each)
 
         def figure(weights: NDArray[np.int64]) -> float | None:
@@ -66,12 +68,19 @@ class PixelCounts:
         return hits / (total + false) if total else None
 
     def best_cut(self) -> float | None:
-        """The probability at which the IoU is best: for validation data only. None without a defective pixel."""
+        """The probability at which the IoU is best: for validation data only. None without a defective pixel.
+
+        Between two probabilities that no pixel has it makes no difference: half-way, as far from the one as from the other.
+        """
         total = int(self._pooled[1].sum())
         if total == 0:
             return None
         hits, false = (np.cumsum(self._pooled[kind, ::-1])[::-1] for kind in (1, 0))
-        return max(1, int(np.argmax(hits / (total + false)))) / BINS
+        overlap = hits / (total + false)
+        first = int(np.argmax(overlap))
+        others = np.flatnonzero(overlap[first:] != overlap[first])
+        last = first + (int(others[0]) if len(others) else BINS - first) - 1
+        return max(1, (first + last) // 2) / BINS
 
 
 def binned_precision(counts: Counts) -> float:

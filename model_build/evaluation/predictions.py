@@ -51,7 +51,7 @@ class Predictions:
         try:
             with path.open("rb") as file:
                 raw = np.load(file, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, MemoryError) as error:  # the last: what the header claims
             raise InputError(f"{path}: {error}") from error
         if raw.ndim not in (2, 3) or 0 in raw.shape or (raw.dtype != np.uint8 and raw.dtype.kind != "f"):
             raise InputError(

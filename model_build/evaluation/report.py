@@ -32,8 +32,9 @@ def write_evaluation(
     """Write JSON, page, card and the picture of the worst misses. Raises InputError, StorageError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / MISSES_FILE).unlink(missing_ok=True)  # another model's
     except OSError as error:
-        raise StorageError(f"{folder}: cannot make the folder: {error.strerror}") from error
+        raise StorageError(f"{folder}: cannot write into the folder: {error.strerror}") from error
     picture = ""
     if evaluation.worst:
         write_sheet(folder / MISSES_FILE, [_miss(name, data, test) for name in evaluation.worst[:_SHOWN]])

@@ -1,6 +1,7 @@
 """Where a job's inputs and outputs lie, on SageMaker and on a laptop."""
 
 import tarfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,7 @@ class Processing:
         try:
             with tarfile.open(archive) as packed:
                 packed.extractall(work, filter="data")
-        except tarfile.TarError as error:
+        except (tarfile.TarError, EOFError, zlib.error) as error:
             raise InputError(f"{archive}: {error}") from error
         except OSError as error:
             raise StorageError(f"{archive}: cannot unpack to {work}: {error.strerror or error}") from error

@@ -29,9 +29,17 @@ def evaluate(places: Processing, flags: Sequence[str]) -> None:
 
 
 def evaluate_compiled(places: Processing, flags: Sequence[str]) -> None:
-    """The same for the compiled model in input/artefact; input/evaluated is the float model's evaluation."""
-    _openings(places.input("evaluated"), places.data())
-    judge(places, flags, _compiled(places.input("artefact") / COMPILED))
+    """The same for the compiled model in input/artefact; input/evaluated is the float model's evaluation.
+
+    That one stands where nothing else would be judged: of the float model itself, and of a Neo result that only its device can run.
+    """
+    evaluated, compiled = places.input("evaluated"), places.input("artefact") / COMPILED
+    artefact = read_artefact(compiled)
+    if not runs_here(artefact) or artefact.files[artefact.model] == artefact.source.onnx:
+        _copied(evaluated, places.output("evaluation"))
+        return
+    _openings(evaluated, places.data())
+    judge(places, flags, ("--artefact", str(compiled)))
 
 
 def compile_model(places: Processing, flags: Sequence[str]) -> None:
@@ -72,9 +80,11 @@ def judge(places: Processing, flags: Sequence[str], artefact: Sequence[str]) -> 
     return gate
 
 
-def _compiled(folder: Path) -> tuple[str, ...]:
-    """What runs here: of a Neo result that only its device can run, the float model that it was compiled from."""
-    return ("--artefact", str(folder)) if runs_here(read_artefact(folder)) else ()
+def _copied(source: Path, target: Path) -> None:
+    try:
+        shutil.copytree(source, target, dirs_exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{target}: {error}") from error
 
 
 def _openings(source: Path, target: Path) -> None:

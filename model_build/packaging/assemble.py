@@ -1,7 +1,9 @@
 """From run, artefact and evaluation to a complete package: manifest, weights, golden set."""
 
+import re
 import tomllib
-from collections.abc import Collection
+import unicodedata
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from model_build.packaging.inputs import Inputs
 from model_build.packaging.package import copy_files
 
 LABELS = ("normal", "anomalous")  # of a classifier, as the reference's are
+_LABEL = 44  # characters of one that a class's name gives
 _MEANINGS = {SCORE: ("scores", "NC"), MASK: ("mask", "NCHW")}
 
 
@@ -85,7 +88,7 @@ def _fields(inputs: Inputs, wish: Wish, outputs: dict[str, NDArray[Any]]) -> dic
         "role": role,
         "format": inputs.weights.format,
         "model": inputs.weights.model,
-        "labels": LABELS if role == "classifier" else inputs.run.classes,
+        "labels": LABELS if role == "classifier" else labels_of(inputs.run.classes),
         "inputs": [{"name": INPUT, "dtype": "uint8", "shape": shape, "layout": "NHWC"}],
         "outputs": [_tensor(name, outputs[name]) for name in sorted(outputs)],
         "preparation": preparation,
@@ -94,6 +97,16 @@ def _fields(inputs: Inputs, wish: Wish, outputs: dict[str, NDArray[Any]]) -> dic
         "provenance": _provenance(inputs, wish),
         "golden": Golden(file=golden.GOLDEN_FILE, pictures=1, tolerances=Tolerances()),
     }
+
+
+def labels_of(classes: Sequence[str]) -> tuple[str, ...]:
+    """The classes by names that a manifest can hold (its `Label`); the number of its place goes with a name that was changed for that."""
+    plain = [unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode() for name in classes]
+    plain = [re.sub("[^A-Za-z0-9_ -]+", "_", name).lstrip("_ -")[:_LABEL] for name in plain]
+    return tuple(
+        name if kept and name == kept else f"{kept or 'class'} {number}"
+        for number, (name, kept) in enumerate(zip(classes, plain, strict=True), start=1)
+    )
 
 
 def role_of(outputs: Collection[str], *, drawn: bool) -> Role:

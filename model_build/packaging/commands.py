@@ -6,9 +6,10 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import msgspec
 from linewatch_common.approval import PACKAGE_FOLDER
 from linewatch_common.errors import InputError
-from linewatch_common.manifest import Manifest, manifest_digest
+from linewatch_common.manifest import Manifest, Version, manifest_digest
 
 from model_build.data.commands import Commands
 from model_build.packaging import assemble, draft
@@ -33,7 +34,8 @@ ARTEFACT is a folder of `compile`, or the .tar.gz of a SageMaker Neo compilation
 digests are compared. A model that its gate refuses gets no package. The thresholds are those of the evaluation.
 
 The golden set is what a device proves the model with, so its pictures travel to every device. `--golden validation` takes up to six
-real pictures of the training split (their ids are printed); `--golden generated` takes drawn ones, where no real picture may leave.
+real pictures of the training split, and one more of each kind of defect that these do not show (their ids are printed);
+`--golden generated` takes drawn ones, where no real picture may leave.
 
 OUT/<identifier>/package is what a device gets, OUT/<identifier>/signature.json says who approved it, OUT/<identifier>.tar.gz holds both.
 The same inputs give the same package; the same command again gives back what is stored. Without --key it is not signed: `sign` does
@@ -81,7 +83,7 @@ def add_commands(commands: Commands) -> None:
     check.add_argument("place", type=Path, help="OUT/<identifier>")
     check.add_argument("--trust", type=Path, action="append", required=True, help="a public key, PEM; may be repeated")
     check.add_argument("--name", help="refuse another model")
-    check.add_argument("--not-before", help="refuse a version below this one")
+    check.add_argument("--not-before", type=_version, help="refuse a version below this one")
     check.set_defaults(command=_verify)
     add_component(commands)
 
@@ -96,7 +98,7 @@ def _add_package(commands: Commands) -> None:
     package.add_argument("--evaluation", type=Path, required=True, help="folder of `evaluate`, or its evaluation.json")
     package.add_argument("--data", type=Path, required=True, help="folder of `prepare`")
     package.add_argument("--name", required=True, help="the model's name, e.g. SurfaceInspector")
-    package.add_argument("--version", help="default: the next one")
+    package.add_argument("--version", type=_version, help="default: the next one")
     package.add_argument("--registry-version", type=int, help="the model's number in the registry")
     package.add_argument(
         "--golden", choices=["validation", "generated"], required=True, help="whose pictures every device will get"
@@ -116,7 +118,16 @@ def _add_signing(parser: argparse.ArgumentParser, *, required: bool) -> None:
     parser.add_argument("--key", type=Path, required=required, help="private key, PEM, mode 0600")
     parser.add_argument("--approver", required=required, help="who approved this model")
     parser.add_argument("--approved-at", default=None, help="when, e.g. 2026-11-22T10:00:00Z (default: now)")
-    parser.add_argument("--security-floor", metavar="VERSION", help="no version below this one may be used any more")
+    parser.add_argument(
+        "--security-floor", type=_version, metavar="VERSION", help="no version below this one may be used any more"
+    )
+
+
+def _version(text: str) -> str:
+    try:
+        return str(msgspec.convert(text, Version))
+    except msgspec.ValidationError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no version like 1.2.0") from error
 
 
 def _signing(options: argparse.Namespace) -> Signing | None:

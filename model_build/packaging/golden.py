@@ -16,9 +16,9 @@ from linewatch_common.errors import InputError, PackageError
 from linewatch_common.manifest import Manifest, Preparation, Tolerances
 from linewatch_vision.golden import decision
 from linewatch_vision.preparation import prepare
-from linewatch_vision.tiling import prepare_all
 from numpy.typing import NDArray
 
+from model_build.compiling.pictures import as_on_device, telling_place
 from model_build.data.prepared import PreparedSet
 from model_build.samples.generator import Settings, generate
 
@@ -56,7 +56,7 @@ class _Judged:
 
 
 def from_data(data: PreparedSet, names: Iterable[str], preparation: Preparation) -> Iterator[Candidate]:
-    """Pictures of both kinds, in an order that depends on their ids alone. Raises InputError.
+    """Pictures of both kinds, in an order that depends on their ids alone; of tiles one a picture, with its defect. Raises InputError.
 
     Weakly labelled ones are taken only where nobody drew a defect at all, and only whole: of a tile nobody knows whether it shows one.
     """
@@ -69,14 +69,9 @@ def from_data(data: PreparedSet, names: Iterable[str], preparation: Preparation)
         )
         for name in islice(fitting, LOOKED_AT):
             example = data.example(name)
-            pixel_format = "Mono8" if example.picture.ndim == 2 else "BGR8"
-            for number, tile in enumerate(prepare_all(example.picture, pixel_format, preparation)):
-                box = tile.transform.region
-                there = example.mask[:, box.y : box.y + box.height, box.x : box.x + box.width].any()
-                if preparation.tiles is None:
-                    yield Candidate(name, tile.tensor, kind)
-                else:
-                    yield Candidate(f"{name} tile {number}", tile.tensor, bool(there))
+            tiles = as_on_device(example, preparation)
+            number = telling_place(example, tiles)
+            yield Candidate(name if preparation.tiles is None else f"{name} tile {number}", tiles[number].tensor, kind)
 
 
 def drawn(preparation: Preparation, seed: int) -> Iterator[Candidate]:

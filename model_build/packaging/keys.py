@@ -47,15 +47,17 @@ class TrustedKeys:
 
 def new_key(path: Path, kind: Kind) -> str:
     """Write a new private key (mode 0600) and `<path>.pub` beside it; returns the key id. Raises InputError, StorageError."""
-    if path.exists():
-        raise InputError(f"{path}: is there already, a key is never replaced")
+    beside = path.with_name(path.name + ".pub")
+    for place in (path, beside):
+        if place.exists():
+            raise InputError(f"{place}: is there already, a key is never replaced")
     key: PrivateKey = (
         ec.generate_private_key(ec.SECP256R1()) if kind == "p256" else ed25519.Ed25519PrivateKey.generate()
     )
     form = serialization.PrivateFormat.PKCS8
     write_atomically(path, key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    write_atomically(path.with_name(path.name + ".pub"), public, 0o644)
+    write_atomically(beside, public, 0o644)
     return id_of(key.public_key())
 
 

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 from linewatch_common.approval import PACKAGE_FOLDER, SIGNATURE_FILE, is_enveloped, version_key
 from linewatch_common.errors import InputError, PackageError, StorageError
-from linewatch_common.files import write_atomically
+from linewatch_common.files import sync_folder, sync_tree, write_atomically
 from linewatch_common.manifest import Manifest, identifier, load_manifest, manifest_digest, verify_files
 from linewatch_vision.golden import read_golden
 
@@ -89,7 +89,9 @@ def _placed(place: Path, out: Path, manifest: Manifest, signing: Signing | None)
     if before is not None and version_key(before.version) > version_key(manifest.version):
         raise PackageError(f"{out}: {manifest.name} {manifest.version} is older than the stored {before.version}")
     key = _signed(place, signing)
+    sync_tree(place)
     place.rename(target)
+    sync_folder(out)
     return Stored(target, manifest, digest, key)
 
 
@@ -105,14 +107,18 @@ def _stored(target: Path, digest: str, signing: Signing | None) -> Stored:
 
 
 def _signed(place: Path, signing: Signing | None) -> str | None:
-    """Sign what is not signed yet; what is must be by the same key. Returns the key's id."""
+    """Sign what is not signed yet; what is must be by the same key, with the floor that is asked. Returns the key's id."""
     if signing is None:
         return None
     public = signing.key.public_key()
     if not is_enveloped(place / PACKAGE_FOLDER):
         approval = approve(place / PACKAGE_FOLDER, signing.approver, signing.approved_at, signing.security_floor)
         write_atomically(place / SIGNATURE_FILE, sign(approval, signing.key), 0o644)
-    verify(place, trusting(public))
+    approval, _ = verify(place, trusting(public))
+    if signing.security_floor not in (None, approval.security_floor):
+        raise PackageError(
+            f"{place}: is signed already, with security floor {approval.security_floor or 'none'}; sign a higher version with the new one"
+        )
     return id_of(public)
 
 

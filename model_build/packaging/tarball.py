@@ -46,7 +46,7 @@ def unpack(path: Path, folder: Path) -> None:
                 if member.isfile():
                     _write(archive, member, folder / member.name)
             _read_to_the_end(path, archive)
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error, OverflowError) as error:
         raise PackageError(f"{path}: is no whole .tar.gz: {error}") from error
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror or error}") from error
@@ -67,6 +67,8 @@ def _refuse(path: Path, member: tarfile.TarInfo) -> None:
         raise PackageError(f"{path}: entry {member.name[:200]!r} is a link")
     if not (member.isfile() or member.isdir()):
         raise PackageError(f"{path}: entry {member.name[:200]!r} is neither file nor folder")
+    if "\0" in member.name:
+        raise PackageError(f"{path}: entry {member.name[:200]!r} has no name that a file can have")
     if name.is_absolute() or ".." in name.parts:
         raise PackageError(f"{path}: entry {member.name[:200]!r} leaves the archive")
 

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -19,6 +20,13 @@ class Cloud:
 
     def __init__(self, sagemaker: Any, s3: Any) -> None:
         self._sagemaker, self._s3 = sagemaker, s3
+
+    @classmethod
+    def connected(cls, region: str) -> "Cloud":
+        """With the credentials that boto3 finds."""
+        import boto3  # noqa: PLC0415 - writing a definition does without
+
+        return cls(*(_called(region, partial(boto3.client, name, region_name=region)) for name in ("sagemaker", "s3")))
 
     def put(self, uri: str, content: bytes) -> None:
         """Upload one object."""
@@ -72,7 +80,7 @@ class Cloud:
             self._sagemaker.create_model_package_group(
                 ModelPackageGroupName=plan.group, ModelPackageGroupDescription=f"Models for {plan.component}"
             )
-        except ClientError as error:
+        except (BotoCoreError, ClientError) as error:
             if "already exists" not in str(error):
                 raise _translated(plan.group, error) from error
 

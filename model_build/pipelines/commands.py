@@ -9,6 +9,7 @@ from linewatch_common.errors import InputError
 from linewatch_common.files import write_atomically
 
 from model_build.data.commands import Commands
+from model_build.data.pixels import read_bounded
 from model_build.pipelines.cloud import Cloud
 from model_build.pipelines.offline import emitted
 from model_build.pipelines.plans import EXAMPLE, PIPELINES, Place, plan_named
@@ -68,10 +69,13 @@ def _definition(options: argparse.Namespace) -> None:
 def _upsert(options: argparse.Namespace) -> None:
     plan, place, packed = plan_named(options.name), _place(options), archive()
     digest = code_digest(packed)
-    text = options.definition.read_text() if options.definition else emitted([plan], place, digest, os.environ)[0]
+    if options.definition:
+        text = read_bounded(options.definition).decode(errors="replace")
+    else:
+        text = emitted([plan], place, digest, os.environ)[0]
     if f"{place.code(digest)}/{ARCHIVE_FILE}" not in text:
         raise InputError(f"{options.definition}: is of other code or another bucket than {place.code(digest)}")
-    cloud = _cloud(options.region)
+    cloud = Cloud.connected(options.region)
     cloud.put(f"{place.code(digest)}/{STARTER_FILE}", starter())
     cloud.put(f"{place.code(digest)}/{ARCHIVE_FILE}", packed)
     print(f"{cloud.upsert(plan, place, text)}: code {digest[:12]}")
@@ -79,7 +83,7 @@ def _upsert(options: argparse.Namespace) -> None:
 
 def _start(options: argparse.Namespace) -> None:
     plan, parameters = plan_named(options.name), dict(options.parameter)
-    cloud = _cloud(options.region)
+    cloud = Cloud.connected(options.region)
     number, model = cloud.latest(parameters.get("ModelPackageGroupName", plan.group))
     parameters.setdefault("RegistryVersion", str(number + 1))
     if model is not None:
@@ -89,12 +93,6 @@ def _start(options: argparse.Namespace) -> None:
 
 def _place(options: argparse.Namespace) -> Place:
     return Place(options.region, options.bucket, options.role)
-
-
-def _cloud(region: str) -> Cloud:
-    import boto3  # noqa: PLC0415 - writing a definition does without
-
-    return Cloud(boto3.client("sagemaker", region_name=region), boto3.client("s3", region_name=region))
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -25,14 +25,17 @@ def emitted(plans: Sequence[PipelinePlan], place: Place, digest: str, environmen
     """
     with TemporaryDirectory() as work:
         command = [_python(), "-m", "model_build.pipelines.emit", work, place.region, place.bucket, place.role, digest]
-        done = subprocess.run(
-            [*command, *(plan.name for plan in plans)],
-            env=settled(environment, place),
-            capture_output=True,
-            text=True,
-            timeout=_EMIT_S,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [*command, *(plan.name for plan in plans)],
+                env=settled(environment, place),
+                capture_output=True,
+                text=True,
+                timeout=_EMIT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise InputError(f"definition: the SageMaker SDK gave none within {_EMIT_S} s") from error
         if done.returncode != 0:
             reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise InputError(f"definition: {reason} (`make {ENVIRONMENT.name}/.installed` sets the SDK up)")

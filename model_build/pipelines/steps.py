@@ -9,7 +9,7 @@ from sagemaker.core.shapes import ProcessingInput, ProcessingOutput, ProcessingS
 from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.core.workflow.functions import Join
 from sagemaker.core.workflow.properties import PropertyFile
-from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, TrainingStep
+from sagemaker.mlops.workflow.steps import ProcessingStep, TrainingStep
 from sagemaker.train import ModelTrainer
 from sagemaker.train.configs import Compute, InputData, OutputDataConfig, StoppingCondition
 
@@ -25,7 +25,10 @@ _PROCESSING_S, _TRAINING_S = 2 * 3600, 8 * 3600  # a hung job must not cost a we
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
-    """Makes the steps of one pipeline. `digest`: of the source archive that all of them run."""
+    """Makes the steps of one pipeline. `digest`: of the source archive that all of them run.
+
+    No step is cached: SageMaker compares the addresses of what a step reads, not what lies there, and new pictures come to the old address.
+    """
 
     plan: PipelinePlan
     place: Place
@@ -43,7 +46,7 @@ class Jobs:
             "--test-share": chosen.test_share.to_string(),
             "--seed": chosen.seed.to_string(),
         }
-        return self._processing("Prepare", "prepare", {"raw": chosen.data}, ("data", "report"), flags, cached=True)
+        return self._processing("Prepare", "prepare", {"raw": chosen.data}, ("data", "report"), flags)
 
     def train(self, prepared: ProcessingStep) -> TrainingStep:
         """The net, out-of-fold predictions included."""
@@ -66,7 +69,7 @@ class Jobs:
             base_job_name=self.plan.pipeline,
             input_data_config=[InputData(channel_name="data", data_source=_output(prepared, "data"))],
         )
-        return TrainingStep("Train", step_args=trainer.train(), cache_config=_cache())
+        return TrainingStep("Train", step_args=trainer.train())
 
     def evaluate(self, prepared: ProcessingStep, trained: TrainingStep) -> ProcessingStep:
         """The float model on the test split."""
@@ -145,7 +148,6 @@ class Jobs:
         flags: Mapping[str, Any],
         *,
         file: PropertyFile | None = None,
-        cached: bool = False,
     ) -> ProcessingStep:
         code = self.place.code(self.digest)
         processor = ScriptProcessor(
@@ -164,12 +166,7 @@ class Jobs:
             outputs=[self._kept(job, key) for key in outputs],
             arguments=[job, *(part for pair in flags.items() for part in pair)],
         )
-        return ProcessingStep(
-            name,
-            step_args=arguments,
-            property_files=[file] if file else [],
-            cache_config=_cache() if cached else None,
-        )
+        return ProcessingStep(name, step_args=arguments, property_files=[file] if file else [])
 
     def _kept(self, job: str, name: str) -> ProcessingOutput:
         place = ProcessingS3Output(
@@ -201,8 +198,3 @@ def _model(trained: TrainingStep) -> Any:
 
 def _gate(name: str) -> PropertyFile:
     return PropertyFile(name=name, output_name="evaluation", path=GATE_FILE)
-
-
-def _cache() -> CacheConfig:
-    """The same code, data and parameters are not computed twice."""
-    return CacheConfig(enable_caching=True, expire_after="30d")

@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument("--width", type=_positive, default=640)
     generate.add_argument("--height", type=_positive, default=480)
     generate.add_argument("--colour", action="store_true", help="tinted BGR pictures instead of grey")
-    generate.add_argument("--seed", type=int, required=True, help="the same seed gives the same pictures")
+    generate.add_argument("--seed", type=_seed, required=True, help="the same seed gives the same pictures")
     generate.set_defaults(command=_generate)
     raw = commands.add_parser("raw", help="write raw data in COCO's layout, what `python -m model_build prepare` takes")
     raw.add_argument("--out", type=Path, required=True, help="folder to write")
@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     raw.set_defaults(command=_raw)
     parts = commands.add_parser("parts", help="write the demo's parts (JPEG) and the truth beside them")
     _common(parts, count=40, share=0.3)
-    parts.add_argument("--seed", type=int, default=DEMO_SEED)
+    parts.add_argument("--seed", type=_seed, default=DEMO_SEED)
     parts.set_defaults(command=_parts)
     return parser
 
@@ -90,6 +90,13 @@ def _positive(text: str) -> int:
     value = int(text)
     if not 1 <= value <= 1_000_000:
         raise argparse.ArgumentTypeError(f"{text} is not between 1 and 1000000")
+    return value
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
     return value
 
 

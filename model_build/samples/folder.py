@@ -35,7 +35,7 @@ def write_folder(settings: Settings, indices: Iterable[int], out: Path) -> None:
 def write_parts(settings: Settings, indices: Iterable[int], out: Path) -> None:
     """Write the demo's parts as small JPEG files `part-NNNN.jpg`, and their truth beside the folder as `<folder>.csv`."""
     out.mkdir(parents=True, exist_ok=True)
-    with out.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
+    with out.with_name(f"{out.name}.csv").open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["part_id", "label", "kinds"])
         for index in indices:

@@ -20,7 +20,7 @@ class PredictionsFolder:
         self._folder = folder
 
     def add(self, name: str, mask: NDArray[np.float32] | None) -> None:
-        """Keep one picture's mask (classes, h, w) in half precision: finer than the figures' bins. Raises StorageError."""
+        """Keep one picture's mask (classes, h, w), probabilities. Raises StorageError."""
         masks = self._folder / "masks"
         try:
             masks.mkdir(parents=True, exist_ok=True)
@@ -28,7 +28,8 @@ class PredictionsFolder:
             raise StorageError(f"{masks}: cannot make the folder: {error.strerror}") from error
         if mask is not None:
             buffer = io.BytesIO()
-            np.save(buffer, mask.astype(np.float16), allow_pickle=False)
+            # Half precision has 2,000 steps between 0.5 and 1 and none above 0.9995, where a sure net tells its defects apart.
+            np.save(buffer, np.clip(mask, 0.0, 1.0, dtype=np.float32), allow_pickle=False)
             write_atomically(masks / f"{name}.npy", buffer.getvalue(), mode=0o644)
 
     def finish(self, model: str, data: PreparedSet, scores: dict[str, float], *, masks: bool) -> None:

@@ -40,6 +40,18 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
+def sync_tree(folder: Path) -> None:
+    """Make all that lies below `folder` durable, contents and names: before it is renamed into its place. Raises OSError."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            fd = os.open(Path(place) / name, os.O_RDONLY)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+        sync_folder(Path(place))
+
+
 def make_private_folder(folder: Path) -> Path:
     """`folder`, made with mode 0700 when it is missing. Raises StorageError."""
     try:

@@ -16,6 +16,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from linewatch_common.errors import InputError
 from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -25,6 +26,10 @@ from model_build.compiling.quantising.graph import edges, ends
 from model_build.compiling.targets import MODEL_FILE, Recipe
 from model_build.nets.interface import INPUT
 
+# What the runtime itself raises while it calibrates has no base class of its own.
+_RUNTIME = tuple(
+    kind for kind in vars(onnxruntime_pybind11_state).values() if isinstance(kind, type) and issubclass(kind, Exception)
+)
 Kept = Literal["nothing", "ends", "edges"]
 # A histogram needs every activation of its pictures in memory at once (0.1 GB each at 256 x 640), of all of them together: the
 # few numbers of a head have no range of their own within a few pictures of one kind.
@@ -65,7 +70,7 @@ class Qdq:
                     # The ranges do not depend on what stays float: measured once for several recipes.
                     calibration_cache_path=model.with_name(f"{self.calibrate}-{'-'.join(self.operators)}.json"),
                 )
-        except (ValueError, RuntimeError, DecodeError, onnx.checker.ValidationError) as error:
+        except (ValueError, RuntimeError, DecodeError, onnx.checker.ValidationError, *_RUNTIME) as error:
             raise InputError(f"onnxruntime cannot quantise it: {str(error).splitlines()[0]}") from error
         return MODEL_FILE
 

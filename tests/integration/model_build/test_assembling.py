@@ -1,5 +1,6 @@
 """From run, artefact and evaluation to a package: what is in it, that it is the same each time, and what is refused."""
 
+import gzip
 import io
 import json
 import shutil
@@ -12,16 +13,18 @@ import msgspec
 import numpy as np
 import pytest
 from linewatch_common.errors import InputError, PackageError
-from linewatch_common.manifest import Manifest, Tiles, load_manifest, verify_files
+from linewatch_common.manifest import Label, Manifest, Tiles, load_manifest, verify_files
 from linewatch_vision.golden import differences, read_golden
 
 from model_build.__main__ import main
 from model_build.compiling.running import open_model
 from model_build.data.prepared import PreparedSet
 from model_build.data.splits import SPLITS_FILE, TEST, read_splits
-from model_build.packaging.golden import CLEAR, Candidate, choose
+from model_build.packaging.assemble import labels_of
+from model_build.packaging.golden import CLEAR, Candidate, choose, from_data
 from model_build.packaging.tarball import pack, unpack
 from model_build.packaging.versions import check_version, next_version
+from model_build.training.run import read_run
 from tests.integration.model_build.packages import Chain, evaluated
 
 SIGNED = ("--approver", "anna", "--approved-at", "2026-11-22T10:00:00Z")
@@ -100,6 +103,13 @@ def test_golden_pictures_of_a_model_with_tiles_are_tiles(tmp_path: Path, capsys:
     folder, manifest = package_of(chain)
     assert manifest.preparation.tiles == Tiles(24, 32, 8)
     assert " tile " in capsys.readouterr().out
+    data, run = PreparedSet.open(chain.data), read_run(chain.run)
+    names = sorted(data.entries)
+    candidates = list(from_data(data, names, run.preparation))
+    assert sorted(found.name.partition(" tile ")[0] for found in candidates) == names, (
+        "a part may have hundreds of tiles"
+    )
+    assert [found.tensor.max() >= 200 for found in candidates] == [found.defective for found in candidates]
     cases = read_golden(folder, manifest)
     predict = open_model(folder / manifest.model).run
     assert {float(case.outputs["score"].item()) > 0.5 for case in cases} == {False, True}
@@ -164,6 +174,18 @@ def test_versions_follow_contract_registry_and_weights(chain: Chain) -> None:
 
 def edit(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_bytes()) | changes))
+
+
+def test_a_class_may_have_any_name(chain: Chain) -> None:
+    """Only here a name must be one that devices can show: after hours of training."""
+    edit(chain.run / "run.json", classes=["Öl/Fett"])
+    assert chain.package() == 0
+    _, manifest = package_of(chain)
+    assert manifest.labels == ("Ol_Fett 1",)
+    classes = ("scratch", "broken_large", "裂纹", "a/b", "a b", "", "x" * 100, "-dent")
+    labels = labels_of(classes)
+    assert labels == ("scratch", "broken_large", "class 3", "a_b 4", "a b", "class 6", f"{'x' * 44} 7", "dent 8")
+    assert msgspec.convert(labels, tuple[Label, ...]) == labels
 
 
 BAD: dict[str, tuple[Callable[[Chain], object], str]] = {
@@ -236,8 +258,8 @@ def test_a_neo_result_without_a_library_or_with_two_is_refused(
 
 def hostile(path: Path, name: str, kind: bytes) -> Path:
     with tarfile.open(path, "w:gz") as archive:
-        member = tarfile.TarInfo(name)
-        member.type, member.linkname = kind, "/etc/passwd"
+        member = tarfile.TarInfo("name")
+        member.type, member.linkname, member.pax_headers = kind, "/etc/passwd", {"path": name}
         archive.addfile(member)
     return path
 
@@ -251,12 +273,21 @@ def hostile(path: Path, name: str, kind: bytes) -> Path:
         ("link", tarfile.SYMTYPE, "is a link"),
         ("link", tarfile.LNKTYPE, "is a link"),
         ("pipe", tarfile.FIFOTYPE, "neither file nor folder"),
+        ("out\0in", tarfile.REGTYPE, "has no name that a file can have"),
     ],
 )
 def test_a_hostile_archive_is_refused_before_it_writes(name: str, kind: bytes, line: str, tmp_path: Path) -> None:
     with pytest.raises(PackageError, match=line):
         unpack(hostile(tmp_path / "evil.tar.gz", name, kind), tmp_path / "into")
     assert not (tmp_path / "into").exists()
+
+
+def test_an_archive_of_an_impossible_size_is_refused_in_one_line(tmp_path: Path) -> None:
+    member = tarfile.TarInfo("name")
+    member.type, member.size = tarfile.XHDTYPE, 2**70
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(member.tobuf(tarfile.GNU_FORMAT) + bytes(4096)))
+    with pytest.raises(PackageError, match=r"is no whole \.tar\.gz"):
+        unpack(tmp_path / "a.tar.gz", tmp_path / "into")
 
 
 def test_a_spoilt_archive_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -3,12 +3,16 @@
 import io
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import boto3
 import msgspec
 import pytest
+from botocore.exceptions import ClientError
 from linewatch_agent.backends.dlr.backend import installed_runtime
 from linewatch_common.errors import InputError, UnavailableError
 from linewatch_common.manifest import Preparation, file_sha256
@@ -16,7 +20,7 @@ from moto.server import ThreadedMotoServer
 
 from model_build.__main__ import main
 from model_build.compiling.artefact import read_artefact, runs_here
-from model_build.compiling.neo import Clock, Hardware, Neo
+from model_build.compiling.neo import Clock, Hardware, Neo, translated
 from model_build.compiling.pictures import Calibration
 from model_build.evaluation.predictions import PREDICTIONS_FILE, Document
 from tests.fakes.botocore_checks import check_request
@@ -269,6 +273,51 @@ def test_a_job_that_fails_gives_its_reason(
     assert time.pauses == sorted(time.pauses)
 
 
+class Taken(Job):
+    """A service that knows jobs already, by name with their status; a new one is done at once."""
+
+    def __init__(self, bucket: str) -> None:
+        super().__init__([])
+        self._bucket, self.known = bucket, dict[str, str]()
+
+    def create_compilation_job(self, **request: Any) -> None:
+        super().create_compilation_job(**request)
+        if request["CompilationJobName"] in self.known:
+            raise ClientError({"Error": {"Code": "ResourceInUse", "Message": "exists"}}, "CreateCompilationJob")
+        self.known[request["CompilationJobName"]] = "COMPLETED"
+
+    def describe_compilation_job(self, **request: Any) -> dict[str, Any]:
+        check_request("sagemaker", "DescribeCompilationJob", request)
+        place = f"s3://{self._bucket}/neo/{file_sha256(MODEL)}/compiled"
+        return {
+            "CompilationJobStatus": self.known[request["CompilationJobName"]],
+            "ModelArtifacts": {"S3ModelArtifacts": place},
+        }
+
+
+def test_a_retry_takes_up_the_job_that_is_there_but_not_one_that_failed(
+    aws: str, tmp_path: Path, calibration: Calibration
+) -> None:
+    put_result(DLR_FILES)
+    service = Taken(aws)
+    neo = Neo(boto3.client("s3"), service, ROLE, aws, "neo", clock=Time().clock)
+    for number, jobs in enumerate((1, 1, 2, 3)):
+        (tmp_path / f"out{number}").mkdir()
+        assert neo.make(copied(tmp_path / f"work{number}"), calibration, tmp_path / f"out{number}") == "compiled.so"
+        assert len(service.known) == jobs
+        if number:
+            service.known |= dict.fromkeys(service.known, ("FAILED", "STOPPED")[number % 2])
+    assert all(len(name) <= 63 for name in service.known)
+
+
+def test_another_compilation_is_another_job() -> None:
+    neos = [Neo(None, None, ROLE, "models", "neo", hardware) for hardware in HARDWARE]
+    neos.append(replace(neos[2], hardware=replace(HARDWARE[2], options='{"gpu-code": "sm_87"}')))
+    neos.append(replace(neos[2], prefix="elsewhere"))
+    names = {neo.request("a" * 64, "s3://models/model.tar.gz", (1, 640, 256, 3))["CompilationJobName"] for neo in neos}
+    assert len(names) == len(neos)
+
+
 def test_a_job_that_hangs_is_stopped(aws: str, tmp_path: Path, calibration: Calibration) -> None:
     time, job = Time(), Job(["INPROGRESS"])
     neo = Neo(boto3.client("s3"), job, ROLE, aws, "neo", clock=time.clock)
@@ -278,6 +327,33 @@ def test_a_job_that_hangs_is_stopped(aws: str, tmp_path: Path, calibration: Cali
     assert job.stopped
     assert max(time.pauses) == 60
     assert 1800 <= time.passed < 1900
+
+
+class CutOff(BaseHTTPRequestHandler):
+    """An S3 whose answers break off."""
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        self.wfile.write(b"half")
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base names it
+        """Say nothing."""
+
+
+def test_a_download_that_breaks_off_is_one_line(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), CutOff) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        at = f"http://127.0.0.1:{server.server_port}"
+        s3 = boto3.client("s3", endpoint_url=at, region_name="eu-west-1", **keys)
+        with pytest.raises(UnavailableError, match=r"^Neo: [^\n]+$"), translated("Neo"):
+            s3.download_file("models", "result", str(tmp_path / "result"))
+        server.shutdown()
 
 
 def test_a_missing_bucket_is_one_line(aws: str, tmp_path: Path, calibration: Calibration) -> None:

@@ -87,6 +87,13 @@ def test_the_gate_of_the_compiled_model_decides_and_a_person_approves(
     assert {"ProcessingInstanceType", "TrainingInstanceType", "ModelPackageGroupName"} <= names
 
 
+def test_new_pictures_at_the_old_address_are_prepared_anew(definitions: dict[str, dict[str, Any]]) -> None:
+    """SageMaker's cache knows a step's input by its URI alone (developer guide, default cache key attributes)."""
+    for definition in definitions.values():
+        for step in steps_of(definition["Steps"]):
+            assert not step.get("CacheConfig", {}).get("Enabled"), step["Name"]
+
+
 def test_a_compilation_is_told_its_region(definitions: dict[str, dict[str, Any]]) -> None:
     """The container of the step is not told what boto3 looks for."""
     steps = {step["Name"]: step for step in steps_of(definitions["inspector"]["Steps"])}

@@ -138,6 +138,15 @@ def test_a_model_that_cannot_be_quantised_is_one_line(places: tuple[Path, Path],
             recipe.make(tmp_path / "model.onnx", calibration(places), tmp_path)
 
 
+def test_what_the_runtime_refuses_while_it_calibrates_is_one_line(places: tuple[Path, Path], tmp_path: Path) -> None:
+    model = onnx.load(places[1] / "model.onnx")
+    next(node for node in model.graph.node if node.op_type == "Conv").domain = "somebody.elses"
+    model.opset_import.append(onnx.helper.make_opsetid("somebody.elses", 1))
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(InputError, match=r"cannot quantise it: [^\n]+$"):
+        Qdq("qdq-minmax").make(tmp_path / "model.onnx", calibration(places), tmp_path)
+
+
 def test_normalisation_in_the_graph_equals_numpys(tmp_path: Path) -> None:
     """Within 1e-5, by the device's runtime and options."""
 

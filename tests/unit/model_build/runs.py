@@ -1,10 +1,12 @@
 """A tiny prepared set and a finished run around any ONNX model, for tests of what comes after training."""
 
+import os
 from pathlib import Path
 
 import cv2
 import msgspec
 import numpy as np
+import pytest
 from linewatch_common.files import write_atomically
 from linewatch_common.manifest import Preparation, file_sha256
 from numpy.typing import NDArray
@@ -87,6 +89,18 @@ def run_folder(
     )
     write_atomically(folder / RUN_FILE, msgspec.json.encode(run))
     return folder
+
+
+def synced(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """The inodes of all that is brought to the disk from now on."""
+    found, fsync = set[int](), os.fsync
+
+    def noted(fd: int) -> None:
+        found.add(os.fstat(fd).st_ino)
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    return found
 
 
 def _picture(seed: int) -> NDArray[np.uint8]:

@@ -25,7 +25,7 @@ from model_build.compiling.targets import AsItIs, Target
 from model_build.data.prepared import PreparedSet
 from model_build.data.splits import SPLITS_FILE, TRAIN, read_splits
 from model_build.evaluation.operating_point import Target as Operating
-from tests.unit.model_build.runs import data_folder, run_folder
+from tests.unit.model_build.runs import data_folder, run_folder, synced
 
 MODELS = Path(__file__).parents[2] / "data/models"
 ROOT = Path(__file__).parents[3]
@@ -146,6 +146,19 @@ def test_a_later_stage_is_tried_when_the_first_loses_too_much(job: Job, tmp_path
     assert made.comparison.score_difference == pytest.approx(0.001, abs=1e-5)
 
 
+def test_a_model_that_gives_no_numbers_is_no_model(job: Job, places: tuple[Path, Path], tmp_path: Path) -> None:
+    broken = Changed("broken", factor=float("nan"))
+    stages = ((broken,), (AsItIs(name="float-again"),))
+    made = compile_to(Target("try", stages), job, tmp_path / "out", tell=quiet)
+    assert made.recipe == "float-again"
+    assert "are no numbers" in made.tried[0].outcome
+    (tmp_path / "broken").mkdir()
+    file = broken.make(places[1] / "model.onnx", job.calibration, tmp_path / "broken")
+    said, command = tmp_path / "said", ["predict", str(places[1]), str(places[0])]
+    assert main([*command, str(said), "--artefact", str(tmp_path / "broken" / file)]) == 1
+    assert not (said / "predictions.json").exists(), "it would say 0, which is good"
+
+
 def test_an_artefact_is_never_replaced_and_a_change_is_seen(job: Job, tmp_path: Path) -> None:
     compile_to(targets.onnx(), job, tmp_path / "out", tell=quiet)
     with pytest.raises(InputError, match="never replaced"):
@@ -154,6 +167,16 @@ def test_an_artefact_is_never_replaced_and_a_change_is_seen(job: Job, tmp_path: 
         file.write(b"x")
     with pytest.raises(InputError, match=r"model\.onnx: was changed"):
         read_artefact(tmp_path / "out")
+
+
+def test_an_artefact_lies_on_the_disk_before_it_appears(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    durable = synced(monkeypatch)
+    compile_to(targets.onnx(), job, tmp_path / "out", tell=quiet)
+    files = {path.name: path.stat().st_ino in durable for path in (tmp_path / "out").rglob("*")}
+    assert set(files) == {"model.onnx", ARTEFACT_FILE, LATENCY_FILE}
+    assert all(files.values()), files
 
 
 def test_calibration_and_comparison_share_no_picture(job: Job, places: tuple[Path, Path]) -> None:
@@ -169,6 +192,18 @@ def test_calibration_and_comparison_share_no_picture(job: Job, places: tuple[Pat
     assert choose_pictures(data, training, 0, 6, 9) != choose_pictures(data, training, 1, 6, 9)
     with pytest.raises(InputError, match="at least 4"):
         choose_pictures(data, training[:3], 0, 6, 9)
+
+
+def test_good_pictures_are_compared_however_many_defective_ones_there_are(places: tuple[Path, Path]) -> None:
+    data = PreparedSet.open(places[0])
+    training = read_splits(places[0] / SPLITS_FILE, data).splits[TRAIN]
+    bad = [name for name in training if data.entry(name).defective]
+    for compare in (2, 3, len(bad) - 1):
+        chosen = choose_pictures(data, training, 0, 1, compare).comparison
+        assert len(chosen) == compare
+        assert sum(name in bad for name in chosen) == (compare + 1) // 2
+    few_good = [*bad, *(name for name in training if name not in bad)][: len(bad) + 1]
+    assert len(choose_pictures(data, few_good, 0, 1, len(bad)).comparison) == len(bad)
 
 
 def test_a_run_of_other_data_or_a_changed_model_is_refused(places: tuple[Path, Path], tmp_path: Path) -> None:
@@ -196,6 +231,22 @@ def test_the_command_line_compiles_and_says_what_is_missing(
         assert main(["compile", run, str(tmp_path / "b"), "--data", data, "--target", target]) == 1
         assert line in capsys.readouterr().err
     assert left_behind(tmp_path / "a") == ["a"]
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [("--image-ap-loss", "nan"), ("--pixel-ap-loss", "-0.1"), ("--flips", "2"), ("--seed", "-1")],
+    ids=lambda flag: flag[0],
+)
+def test_a_tolerance_that_allows_everything_is_refused(
+    flag: tuple[str, str], places: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["compile", str(places[1]), str(tmp_path / "out"), "--data", str(places[0]), "--target", "onnx", *flag]
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    assert ended.value.code == 2
+    assert f"argument {flag[0]}: {flag[1]} is" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_models_run_as_on_the_device() -> None:

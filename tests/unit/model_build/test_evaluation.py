@@ -1,7 +1,10 @@
 """Figures against brute force, thresholds from validation alone, the gate, and the command line on tiny predictions."""
 
+import io
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +15,8 @@ from model_build.__main__ import main
 from model_build.data.prepared import PreparedSet
 from model_build.data.splits import read_splits
 from model_build.evaluation.defects import defects_of, recall_by_size
+from model_build.evaluation.evaluate import Evaluation
+from model_build.evaluation.gate import Demands, refusals
 from model_build.evaluation.intervals import by_part, proportion, upper_bound
 from model_build.evaluation.opening import open_test_split
 from model_build.evaluation.operating_point import Target, choose, oracle_escapes, outcome
@@ -62,6 +67,22 @@ def test_pooled_pixel_precision_equals_sorting_them_all() -> None:
     assert interval[0] < precision.value < interval[1]
 
 
+def test_the_interval_of_a_net_that_is_sure_of_itself_holds_its_figure() -> None:
+    """Nearly all its pixels lie within a thousandth of 0 or of 1."""
+    rng, counts = np.random.default_rng(0), PixelCounts()
+    for number in range(24):
+        truth = np.zeros((50, 50), np.bool_)
+        logits = rng.normal(-9, 1.5, truth.shape)
+        if number % 4 == 0:
+            truth[15:25, 15:25], logits[14:26, 14:26] = True, rng.normal(6, 2, (12, 12))
+            logits[truth] += 1.5
+        counts.add(str(number), truth, np.ones_like(truth), (1 / (1 + np.exp(-logits))).astype(np.float32))
+    precision, interval = counts.precision(), counts.interval()
+    assert precision is not None
+    assert interval is not None
+    assert interval[0] < precision.value < interval[1]
+
+
 def test_pixel_precision_bounds_hold_when_all_values_are_one() -> None:
     counts = PixelCounts()
     counts.add(
@@ -72,6 +93,23 @@ def test_pixel_precision_bounds_hold_when_all_values_are_one() -> None:
     assert precision.value == pytest.approx(0.1)
     assert precision.high == pytest.approx(1.0)
     assert precision.low == pytest.approx(np.mean([i / (90 + i) for i in range(1, 11)]))
+
+
+def test_the_pixel_threshold_lies_in_the_middle_of_what_is_as_good() -> None:
+    """Just above the good pixels of the validation data the next good one would be a defect."""
+    truth = np.arange(100).reshape(10, 10) < 10
+    for good, defective in ((0.0, 0.8), (0.25, 0.75)):
+        counts = PixelCounts()
+        counts.add("a", truth, np.ones_like(truth), np.where(truth, defective, good).astype(np.float32))
+        cut = counts.best_cut()
+        assert cut is not None
+        assert cut == pytest.approx((good + defective) / 2, abs=1e-4)
+        assert counts.iou(cut) == 1.0
+    counts.add("b", truth, np.ones_like(truth), np.ones((10, 10), np.float32))
+    assert counts.best_cut() == pytest.approx(0.5, abs=1e-4)
+    counts = PixelCounts()
+    counts.add("a", truth, truth, np.full((10, 10), 1.0, np.float32))
+    assert counts.best_cut() == pytest.approx(0.5, abs=1e-4), "nothing but defects, and sure of them"
 
 
 def test_defects_are_counted_one_by_one_and_by_size() -> None:
@@ -113,6 +151,34 @@ def test_two_thresholds_send_the_overlap_to_review() -> None:
         choose(np.zeros(3, np.bool_), np.zeros(3), Target())
 
 
+@pytest.mark.parametrize(
+    ("defective", "good", "passes"), [(1, 1, False), (1, 18, False), (1, 19, True), (2, 5, True), (2, 4, False)]
+)
+def test_a_set_on_which_luck_is_perfect_passes_no_gate(defective: int, good: int, passes: bool) -> None:
+    """One defective picture among four lies above the others for every fourth model that never looks."""
+    labels = np.arange(defective + good) < defective
+    scores = np.where(labels, 0.9, 0.1)
+    point = choose(labels, scores, Target())
+    found = Evaluation(
+        model="m",
+        data="d",
+        splits="s",
+        image_ap=1.0,
+        image_ap_interval=(1.0, 1.0),
+        auroc=1.0,
+        auroc_interval=(1.0, 1.0),
+        target=Target(),
+        point=point,
+        outcome=outcome(labels, scores, point),
+        oracle_escapes_at_1_false_reject=0,
+        pixel=None,
+        worst=[],
+    )
+    assert [line.partition(":")[2] for line in refusals(found, Demands())] == (
+        [] if passes else [" chance alone puts them in order too often"]
+    )
+
+
 def test_the_test_split_is_opened_once(tmp_path: Path) -> None:
     assert open_test_split(tmp_path, "a" * 64, "s", "p1") == 1
     assert open_test_split(tmp_path, "a" * 64, "s", "p1") == 1
@@ -130,6 +196,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save(raw / "anomalous" / f"{number + 900}.png", picture(900 + number))
     assert main(["prepare", str(raw), str(place / "data"), "--folds", "2"]) == 0
     return place / "data"
+
+
+def npy(header: dict[str, Any]) -> bytes:
+    """A .npy file without its content."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, header)
+    return buffer.getvalue()
 
 
 def predicted(folder: Path, data: Path, split: str, kind: str) -> Path:
@@ -158,6 +231,8 @@ def test_the_gate_on_a_good_model_and_on_ones_that_never_look(
 ) -> None:
     folds = {split: predicted(tmp_path / split, data, split, kind) for split in ("train", "test")}
     out = tmp_path / "out"
+    out.mkdir()
+    (out / "misses.png").write_bytes(b"of an earlier model")
     code = main(["evaluate", str(data), str(out), "--validation", str(folds["train"]), "--test", str(folds["test"])])
     said = capsys.readouterr()
     assert code == (0 if passes else 1), said.err
@@ -171,6 +246,33 @@ def test_the_gate_on_a_good_model_and_on_ones_that_never_look(
         assert figures["pixel"]["iou"] == 1.0
     else:
         assert "the gate refuses" in said.err
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        b"",
+        b"no array",
+        npy({"descr": "<f4", "fortran_order": False, "shape": (10**7, 10**7)}),
+        npy({"descr": "<f4", "fortran_order": False, "shape": (2, 2)}) + bytes(3),
+        npy({"descr": "<f4", "fortran_order": False, "shape": (1, 1)}) + np.array(np.nan, "<f4").tobytes(),
+        npy({"descr": "<f4", "fortran_order": False, "shape": (1, 1)}) + np.array(1.5, "<f4").tobytes(),
+        npy({"descr": "<f4", "fortran_order": False, "shape": (0, 4)}),
+        npy({"descr": "|O", "fortran_order": False, "shape": (1, 1)}) + b"cos\nsystem\n.",
+    ],
+    ids=["empty", "no array", "terabytes", "cut", "NaN", "above 1", "of no pixel", "a pickle"],
+)
+def test_a_mask_that_is_none_is_one_line(
+    spoilt: bytes, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folds = {split: predicted(tmp_path / split, data, split, "good") for split in ("train", "test")}
+    shutil.copytree(data, tmp_path / "data")
+    name = next(path for path in sorted((folds["test"] / "masks").iterdir()) if "normal" in path.name)
+    name.write_bytes(spoilt)
+    command = ["evaluate", str(tmp_path / "data"), str(tmp_path / "out"), "--validation", str(folds["train"])]
+    assert main([*command, "--test", str(folds["test"])]) == 1
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("evaluate: ")]
+    assert name.name in said
 
 
 def test_foreign_predictions_are_refused_in_one_line(

@@ -168,3 +168,18 @@ def test_raw_data_is_read_back_with_its_masks(kinds: bool, tmp_path: Path) -> No
         assert all(np.array_equal(drawn[kind], wanted[kind]) for kind in drawn)
     endings = {Path(record.source).suffix for record in records.values()}
     assert endings == {".png", ".jpg"}
+
+
+def test_the_truth_of_parts_is_named_after_the_whole_folder(tmp_path: Path) -> None:
+    assert command_line.main(["parts", "--out", str(tmp_path / "parts.v2"), "--count", "1"]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["parts.v2", "parts.v2.csv"]
+
+
+@pytest.mark.parametrize("command", ["generate", "parts"])
+def test_a_negative_seed_is_a_wrong_command_line(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        command_line.main([command, "--out", str(tmp_path / "out"), "--seed", "-1"])
+    assert "argument --seed: -1 is below 0" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -2,16 +2,23 @@
 
 import io
 import json
+import random
+import shutil
 import tarfile
 from pathlib import Path
 
 import pytest
 from linewatch_common.errors import InputError
 
+from model_build.evaluation.opening import LOG_FILE
 from model_build.jobs.flags import given
 from model_build.jobs.gate import EVALUATION_FILE, GATE_FILE, write_gate
 from model_build.jobs.places import Processing, processing, training
+from model_build.jobs.processing import compile_model, evaluate, evaluate_compiled
 from model_build.pipelines.source import archive
+from tests.unit.model_build.runs import data_folder, run_folder
+
+MODELS = Path(__file__).parents[2] / "data/models"
 
 
 def test_a_processing_jobs_base_can_be_moved(tmp_path: Path) -> None:
@@ -39,6 +46,18 @@ def test_a_model_archive_that_leads_out_is_refused(tmp_path: Path) -> None:
         Processing(tmp_path).run()
 
 
+def test_a_model_archive_that_was_cut_is_one_line(tmp_path: Path) -> None:
+    """As an upload that broke off leaves it."""
+    (tmp_path / "input/model").mkdir(parents=True)
+    (tmp_path / "model.onnx").write_bytes(random.Random(0).randbytes(100_000))
+    whole = tmp_path / "whole.tar.gz"
+    with tarfile.open(whole, "w:gz") as archive:
+        archive.add(tmp_path / "model.onnx", "run/model.onnx")
+    (tmp_path / "input/model/model.tar.gz").write_bytes(whole.read_bytes()[:50_000])
+    with pytest.raises(InputError, match=r"model\.tar\.gz: [^\n]+$"):
+        Processing(tmp_path).run()
+
+
 def test_a_training_job_takes_its_folders_from_the_toolkits_names(tmp_path: Path) -> None:
     names = {
         "SM_CHANNEL_DATA": "/data",
@@ -52,6 +71,29 @@ def test_a_training_job_takes_its_folders_from_the_toolkits_names(tmp_path: Path
     assert places.checkpoints == tmp_path / "checkpoints"
     with pytest.raises(InputError, match="SM_MODEL_DIR"):
         training({"SM_CHANNEL_DATA": "/data"})
+
+
+def test_the_float_models_test_split_is_not_opened_again_for_its_copy(tmp_path: Path) -> None:
+    """Another machine, as the next step's may be, says the same but for the last digits: other predictions of the same model."""
+    data = data_folder(tmp_path)
+    run_folder(tmp_path / "run", data, MODELS / "inspector.onnx")
+    places = Processing(tmp_path / "processing")
+    shutil.copytree(data, places.base / "input/data/prepared")
+    (places.base / "input/model").mkdir()
+    with tarfile.open(places.base / "input/model/model.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "run", "run")
+    evaluate(places, ())
+    compile_model(places, ("--target", "onnx"))
+    for name, source in (("evaluated", "evaluation"), ("artefact", "artefact")):
+        (places.base / "output" / source).rename(places.base / "input" / name)
+    shutil.rmtree(places.base / "work/said")
+    log = places.base / "input/evaluated" / LOG_FILE
+    opening = json.loads(log.read_text())
+    log.write_text(json.dumps(opening | {"predictions": "0" * 64}))
+    evaluate_compiled(places, ())
+    for name in (EVALUATION_FILE, GATE_FILE, LOG_FILE):
+        made = places.base / "output/evaluation" / name
+        assert made.read_bytes() == (places.base / "input/evaluated" / name).read_bytes()
 
 
 def test_none_leaves_a_flag_out() -> None:

@@ -16,6 +16,7 @@ from linewatch_common.errors import PackageError
 from model_build.__main__ import main
 from model_build.packaging.envelope import verify
 from model_build.packaging.keys import TrustedKeys, read_private, read_trusted
+from tests.unit.model_build.runs import synced
 
 SAMPLE = Path(__file__).parents[3] / "components" / "models" / "SurfaceClassifier"
 AT = "2026-11-22T10:00:00Z"
@@ -60,6 +61,16 @@ def test_a_signed_package_is_verified_and_a_retry_reuses_it(
     assert first.split()[1:] == capsys.readouterr().out.split()[1:]  # the digest does not depend on place or time
     assert main(["verify", str(place), *trusted(key), "--name", "Part", "--not-before", "1.2.0"]) == 0
     assert "approved by anna at 2026-11-22T10:00:00Z" in capsys.readouterr().out
+
+
+def test_a_package_lies_on_the_disk_before_it_appears(
+    source: Path, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    durable = synced(monkeypatch)
+    assert packaged(source, tmp_path / "out", key) == 0
+    files = {path.name: path.stat().st_ino in durable for path in tmp_path.glob("out/*/**/*")}
+    assert {"manifest.json", "signature.json", "package"} < set(files)
+    assert all(files.values()), files
 
 
 def test_what_a_device_has_already_can_check_the_signature(source: Path, tmp_path: Path) -> None:
@@ -144,6 +155,42 @@ def test_an_unknown_key_a_wrong_name_and_an_older_version_are_refused(source: Pa
     assert read_private(key)
     key.chmod(0o644)
     assert packaged(source, tmp_path / "out", key) == 1
+
+
+def test_a_security_floor_that_comes_too_late_is_refused(
+    source: Path, key: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would not reach a device: the stored signature does not say it."""
+    out = tmp_path / "out"
+    assert packaged(source, out, key) == 0
+    again = ["sign", str(source), str(out), "--key", str(key), "--approver", "anna", "--security-floor"]
+    capsys.readouterr()
+    assert main([*again, "1.2.0"]) == 1
+    assert "is signed already, with security floor none" in capsys.readouterr().err
+    with_field(source, version="1.3.0")
+    assert main([*again, "1.2.0"]) == main([*again, "1.2.0"]) == packaged(source, out, key) == 0
+
+
+@pytest.mark.parametrize("flag", ["--security-floor", "--not-before"])
+def test_a_version_that_is_none_is_a_wrong_command_line(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    command = {
+        "--security-floor": ["sign", "a", "b", "--key", "k", "--approver", "anna"],
+        "--not-before": ["verify", "a", "--trust", "k"],
+    }
+    with pytest.raises(SystemExit):
+        main([*command[flag], flag, "v1.2"])
+    assert "'v1.2' is no version like 1.2.0" in capsys.readouterr().err
+
+
+def test_no_half_of_a_key_is_replaced(key: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The private one lies elsewhere, as it should: what is trusted must not become another."""
+    key.unlink()
+    public = key.with_name("key.pem.pub")
+    before = public.read_bytes()
+    assert main(["key", str(key)]) == 1
+    assert "key.pem.pub: is there already, a key is never replaced" in capsys.readouterr().err
+    assert public.read_bytes() == before
+    assert not key.exists()
 
 
 def with_field(source: Path, **fields: object) -> None:

@@ -21,6 +21,7 @@ from model_build.training.checkpoints import Checkpoint, read_checkpoint, write_
 from model_build.training.judging import cut_to_picture
 from model_build.training.pictures import Pictures, looked
 from model_build.training.plan import Augmentation, Plan
+from model_build.training.predictions import PredictionsFolder
 from model_build.training.run import HISTORY_FILE, RUN_FILE, WORK, Epoch, read_history, read_run
 from model_build.training.sampling import epoch_batches
 from model_build.training.session import Order, Report, Session
@@ -310,3 +311,11 @@ def test_an_unfinished_run_is_named(tmp_path: Path) -> None:
         read_run(tmp_path)
     (tmp_path / HISTORY_FILE).write_bytes(msgspec.json.encode(Epoch(fold=0, epoch=1, losses=(), figures={}, seconds=0)))
     assert read_history(tmp_path)[0].epoch == 1
+
+
+def test_a_sure_net_keeps_its_order_on_disk(tmp_path: Path) -> None:
+    sure = np.array([[[0.9996, 0.9999, 1.0000001]]], np.float32)
+    PredictionsFolder(tmp_path).add("part", sure)
+    kept = np.load(tmp_path / "masks" / "part.npy")
+    assert pytest.approx(kept[0, 0, 0], abs=1e-7) == 0.9996
+    assert kept[0, 0, 0] < kept[0, 0, 1] < kept[0, 0, 2] == 1.0
