@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent import futures
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 import grpc
 import numpy as np
@@ -315,6 +316,13 @@ def test_the_originals_module_names_work(module: str, agent: AgentProcess, clien
     program = [sys.executable, "-c", OLD_PROGRAM.format(module=module), str(agent.socket)]
     done = subprocess.run(program, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=False)
     assert (done.stdout, done.returncode) == ("1 AuxiliaryData\n", 0), done.stderr
+
+
+def test_a_refusal_fits_the_header_that_it_travels_in(client: ForeignClient) -> None:
+    code, message = client.refusal("LoadModel", url="/" + "/".join(["🔩" * 50] * 18), name="tiny")
+    assert code is grpc.StatusCode.NOT_FOUND
+    assert message.endswith("…")
+    assert len(quote(message)) < 7000  # of 8192, with everything else
 
 
 def test_tensors_in_shared_memory(client: ForeignClient) -> None:
