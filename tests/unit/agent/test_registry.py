@@ -2,13 +2,15 @@
 
 import shutil
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from linewatch_agent.__main__ import build_core
 from linewatch_agent.backends.onnxruntime_backend import OnnxRuntimeBackend
-from linewatch_agent.backends.port import Net
+from linewatch_agent.backends.openvino_backend import OpenVinoBackend
+from linewatch_agent.backends.port import Backend, Net
 from linewatch_agent.config import AgentConfig
 from linewatch_agent.errors import (
     BadRequestError,
@@ -19,7 +21,7 @@ from linewatch_agent.errors import (
     NotLoadableError,
     UnknownModelError,
 )
-from linewatch_agent.folders import Format, find_model
+from linewatch_agent.folders import Format, ModelSource, find_model
 from linewatch_agent.loading import LoadedModel, ModelLoader
 from linewatch_agent.registry import MAX_WAITING_LOADS, Entry, ModelRegistry, check_name
 from linewatch_agent.trust import Trust
@@ -59,6 +61,28 @@ def test_a_known_name_is_refused_before_anything_is_read(registry: ModelRegistry
     registry.load("a", model_folder(tmp_path / "m"), "m")
     with pytest.raises(ModelExistsError, match="loaded already, from m"):
         registry.load("a", tmp_path / "nowhere", "nowhere")
+
+
+class OvertakenLoader(ModelLoader):
+    """While it loads for a client, a package comes into service under the same name."""
+
+    def __init__(self, backend: Backend) -> None:
+        super().__init__({Format.ONNX: backend}, Trust())
+        self.overtake: Callable[[LoadedModel], None] = lambda _model: None
+
+    def load(self, source: ModelSource, url: str) -> LoadedModel:
+        model = super().load(source, url)
+        self.overtake(model)
+        return model
+
+
+def test_a_client_s_load_does_not_push_away_a_package_that_was_faster(tmp_path: Path) -> None:
+    loader = OvertakenLoader(OpenVinoBackend())
+    registry = ModelRegistry(loader, 10**9)
+    loader.overtake = lambda model: registry.put(Entry("Tiny-1-0-0", model, "classifier"))
+    with pytest.raises(ModelExistsError, match="loaded already"):
+        registry.load("Tiny-1-0-0", model_folder(tmp_path / "m"), "m")
+    assert registry.get("Tiny-1-0-0").role == "classifier"
 
 
 class RemovingBackend:
