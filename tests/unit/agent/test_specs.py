@@ -1,7 +1,8 @@
-"""What is told of a runtime's complaint."""
+"""How a model is described, and what is told of a runtime's complaint."""
 
 import pytest
-from linewatch_agent.backends.specs import first_line
+from linewatch_agent.backends.specs import first_line, spec_for_wire
+from linewatch_agent.errors import NotLoadableError
 
 OUTSIDE = "Path '../secret.bin' resolves to '/secret.bin' which is outside the base directory '/model'"
 
@@ -21,3 +22,9 @@ OUTSIDE = "Path '../secret.bin' resolves to '/secret.bin' which is outside the b
 )
 def test_the_first_line_that_says_something_is_told(said: str, told: str) -> None:
     assert first_line(RuntimeError(said)) == told
+
+
+def test_a_side_that_the_wire_cannot_carry_is_refused() -> None:
+    assert spec_for_wire("x", "float32", (-1, 2**31 - 1)).shape == (-1, 2**31 - 1)
+    with pytest.raises(NotLoadableError, match="has a side that the interface cannot carry"):
+        spec_for_wire("x", "float32", (-1, 2**31))
