@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pytest
 from linewatch_agent.__main__ import build_core
 from linewatch_agent.backends.onnxruntime_backend import OnnxRuntimeBackend
@@ -24,6 +25,7 @@ from linewatch_agent.errors import (
 from linewatch_agent.folders import Format, ModelSource, find_model
 from linewatch_agent.loading import LoadedModel, ModelLoader
 from linewatch_agent.registry import MAX_WAITING_LOADS, Entry, ModelRegistry, check_name
+from linewatch_agent.tensors import TensorSpec
 from linewatch_agent.trust import Trust
 
 from tests.unit.agent.support import make_package, model_folder
@@ -192,8 +194,34 @@ def test_a_missing_runtime_names_the_extra(tmp_path: Path, monkeypatch: pytest.M
         ModelLoader({Format.ONNX: OnnxRuntimeBackend()}, Trust()).load(source, "m")
 
 
+def test_a_model_that_the_machine_has_no_memory_for(registry: ModelRegistry, tmp_path: Path) -> None:
+    import openvino
+    from openvino import opset13 as operations
+
+    vast = operations.parameter([1, 10**9, 10**9], openvino.Type.f32, name="picture")
+    openvino.save_model(openvino.Model([operations.relu(vast)], [vast], "vast"), tmp_path / "vast.xml")
+    with pytest.raises(NoMemoryError, match=r"vast\.xml: this machine has too little memory"):
+        registry.load("vast", tmp_path, "ir")
+
+
+class LateBackend:
+    """Takes no memory before the first prediction."""
+
+    name = "late"
+
+    def load(self, path: Path) -> Net:
+        net = OpenVinoBackend().load(path)
+        net.inputs = (TensorSpec("picture", np.dtype("float32"), (1, 10**9, 10**9)),)
+        return net
+
+
+def test_a_warm_up_that_the_machine_has_no_memory_for(tmp_path: Path) -> None:
+    source = find_model(model_folder(tmp_path / "m"), Trust())
+    with pytest.raises(NoMemoryError, match=r"model\.onnx: this machine has too little memory"):
+        ModelLoader({Format.ONNX: LateBackend()}, Trust()).load(source, "m")
+
+
 def test_openvino_ir_loads_with_its_weights(registry: ModelRegistry, tmp_path: Path) -> None:
-    import numpy as np
     import openvino
     from openvino import opset13 as operations
 

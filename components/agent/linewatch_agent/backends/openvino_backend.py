@@ -37,6 +37,8 @@ class OpenVinoBackend:
             model = core.read_model(os.fspath(path.parent if path.name == SAVED_MODEL else path))
             return OpenVinoNet(model, core.compile_model(model, "CPU", self._options()))
         except RuntimeError as error:
+            if "bad_alloc" in str(error):
+                raise MemoryError from error
             raise NotLoadableError(f"{path.name}: OpenVINO cannot load it: {first_line(error)}") from error
 
     def _started_core(self) -> Any:
