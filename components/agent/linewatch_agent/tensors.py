@@ -76,7 +76,8 @@ def matched_inputs(sent: Sequence[SentTensor], specs: Sequence[TensorSpec]) -> I
 def _as_array(tensor: SentTensor, spec: TensorSpec, attached: ExitStack) -> Array:
     """The sent bytes as `spec` wants them. Raises BadRequestError on another dtype, shape or byte count, and on NaN and infinity."""
     dtype = spec.dtype if tensor.dtype is None else tensor.dtype
-    shape = spec.shape if tensor.shape is None else tensor.shape
+    # No sides may be a scalar's, or were left out: of one element both have the same bytes.
+    shape = spec.shape if tensor.shape is None or (not tensor.shape and spec.fixed) else tensor.shape
     if dtype != spec.dtype:
         raise BadRequestError(f"input {spec.name!r}: {dtype} was sent, the model takes {spec.dtype}")
     if not spec.admits(shape):
