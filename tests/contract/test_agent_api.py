@@ -336,6 +336,19 @@ def test_tensors_in_shared_memory(client: ForeignClient) -> None:
     assert (code, "there is none" in message) == (grpc.StatusCode.INVALID_ARGUMENT, True)
 
 
+def test_a_capture_cannot_name_a_segment_until_memory_is_full(client: ForeignClient) -> None:
+    client.call("LoadModel", url="score", name="tiny")
+    megabyte = client.message("TensorMetadata", name=_name(client, "x"), data_type=UINT8, shape=[1_000_000])
+    with shared_segment(bytes(1_000_000)) as segment_id:
+        handle = client.message("SharedMemoryHandle", segment_id=segment_id)
+        sized = client.message("SharedMemoryHandle", segment_id=segment_id, size=1_000_000)
+        tensor = client.message("Tensor", tensor_metadata=megabyte, shared_memory_handle=handle)
+        item = client.message("AuxiliaryData", name="x", shared_memory_handle=sized)
+        fields = {"capture_id": "vast", "input_tensors": [tensor] * 150, "inputs": [item] * 150}
+        code, message = client.refusal("CaptureData", model_name="tiny", **fields)
+    assert (code, "300000000 bytes in shared memory, at most" in message) == (grpc.StatusCode.INVALID_ARGUMENT, True)
+
+
 Refusal = tuple[str, dict[str, Any], grpc.StatusCode, str]
 
 
