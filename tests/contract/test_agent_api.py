@@ -362,6 +362,8 @@ def _refusals(client: ForeignClient) -> list[Refusal]:
     floats = client.tensor("picture", PICTURE.astype(np.float32), FLOAT32)
     batch = client.tensor("a", np.full((1, 3), np.nan, np.float32), FLOAT32)
     segment = client.message("Tensor", shared_memory_handle=client.message("SharedMemoryHandle", segment_id=2**40))
+    sides = client.message("TensorMetadata", name=_name(client, "x"), shape=[2**31 - 1] * 50_000)
+    many = client.message("Tensor", tensor_metadata=sides, byte_data=b"1")
     return [
         ("LoadModel", {"url": "nowhere", "name": "a"}, codes.NOT_FOUND, "nowhere"),
         ("LoadModel", {"url": "/dev/null", "name": "a"}, codes.FAILED_PRECONDITION, "is a file"),
@@ -382,6 +384,7 @@ def _refusals(client: ForeignClient) -> list[Refusal]:
         ("Predict", {"name": "tiny", "tensors": [floats]}, codes.INVALID_ARGUMENT, "float32 was sent"),
         ("Predict", {"name": "pair", "tensors": [batch, batch]}, codes.INVALID_ARGUMENT, "holds NaN or infinity"),
         ("Predict", {"name": "tiny", "tensors": [segment]}, codes.INVALID_ARGUMENT, "shmget"),
+        ("Predict", {"name": "tiny", "tensors": [many]}, codes.INVALID_ARGUMENT, "50000 sides"),
         ("CaptureData", {"model_name": "a", "capture_id": "1"}, codes.NOT_FOUND, "not loaded"),
         ("CaptureData", {"model_name": "tiny", "capture_id": "../x"}, codes.INVALID_ARGUMENT, "slashes"),
         (
@@ -395,6 +398,12 @@ def _refusals(client: ForeignClient) -> list[Refusal]:
             {"model_name": "tiny", "capture_id": "2", "output_tensors": [client.tensor("x", PICTURE, FLOAT32)]},
             codes.INVALID_ARGUMENT,
             "48 bytes, its data type",
+        ),
+        (
+            "CaptureData",
+            {"model_name": "tiny", "capture_id": "2", "output_tensors": [many]},
+            codes.INVALID_ARGUMENT,
+            "50000 sides",
         ),
         (
             "CaptureData",

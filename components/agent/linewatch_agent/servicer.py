@@ -21,6 +21,8 @@ from linewatch_agent.registry import Entry
 from linewatch_agent.shared_memory import Segment
 from linewatch_agent.tensors import Array, SentTensor, TensorSpec
 
+# As numpy. The product of a million sides takes minutes.
+_MAX_SIDES = 64
 _CAPTURE_STATES = {
     CaptureState.IN_PROGRESS: wire.IN_PROGRESS,
     CaptureState.SUCCESS: wire.SUCCESS,
@@ -112,6 +114,10 @@ def _data(holder: wire.Tensor | wire.AuxiliaryData) -> bytes | Segment:
 
 
 def _shape(metadata: wire.TensorMetadata) -> tuple[int, ...]:
+    if len(metadata.shape) > _MAX_SIDES:
+        raise BadRequestError(
+            f"tensor {tensor_name(metadata)!r}: {len(metadata.shape)} sides were sent, at most {_MAX_SIDES} are taken"
+        )
     if any(side < 0 for side in metadata.shape):
         raise BadRequestError(f"tensor {tensor_name(metadata)!r}: shape {list(metadata.shape)} has a negative side")
     return tuple(metadata.shape)
