@@ -99,13 +99,16 @@ def _as_array(tensor: SentTensor, spec: TensorSpec, attached: ExitStack) -> Arra
 
 
 def zeros(specs: Sequence[TensorSpec]) -> Tensors | None:
-    """An input of zeros for a warm-up run; None when a side other than the first (the batch) is dynamic."""
+    """An input of zeros for a warm-up run; None when a side other than the first (the batch) is dynamic. Raises MemoryError."""
     made: Tensors = {}
     for spec in specs:
         shape = (1, *spec.shape[1:]) if spec.shape[:1] == (DYNAMIC,) else spec.shape
         if DYNAMIC in shape:
             return None
-        made[spec.name] = np.zeros(shape, spec.dtype)
+        try:
+            made[spec.name] = np.zeros(shape, spec.dtype)
+        except ValueError as error:  # more bytes than there are addresses
+            raise MemoryError from error
     return made
 
 

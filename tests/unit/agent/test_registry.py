@@ -209,16 +209,20 @@ class LateBackend:
 
     name = "late"
 
+    def __init__(self, *sides: int) -> None:
+        self._sides = sides
+
     def load(self, path: Path) -> Net:
         net = OpenVinoBackend().load(path)
-        net.inputs = (TensorSpec("picture", np.dtype("float32"), (1, 10**9, 10**9)),)
+        net.inputs = (TensorSpec("picture", np.dtype("float32"), self._sides),)
         return net
 
 
-def test_a_warm_up_that_the_machine_has_no_memory_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sides", [(1, 10**9, 10**9), (2**31 - 1, 2**31 - 1, 2**31 - 1)])
+def test_a_warm_up_that_the_machine_has_no_memory_for(tmp_path: Path, sides: tuple[int, ...]) -> None:
     source = find_model(model_folder(tmp_path / "m"), Trust())
     with pytest.raises(NoMemoryError, match=r"model\.onnx: this machine has too little memory"):
-        ModelLoader({Format.ONNX: LateBackend()}, Trust()).load(source, "m")
+        ModelLoader({Format.ONNX: LateBackend(*sides)}, Trust()).load(source, "m")
 
 
 def test_openvino_ir_loads_with_its_weights(registry: ModelRegistry, tmp_path: Path) -> None:
