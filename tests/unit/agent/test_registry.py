@@ -194,6 +194,13 @@ def test_a_missing_runtime_names_the_extra(tmp_path: Path, monkeypatch: pytest.M
         ModelLoader({Format.ONNX: OnnxRuntimeBackend()}, Trust()).load(source, "m")
 
 
+def test_a_refusal_that_quotes_what_is_no_text_is_told(registry: ModelRegistry, tmp_path: Path) -> None:
+    model = model_folder(tmp_path / "m") / "model.onnx"
+    model.write_bytes(model.read_bytes().replace(b"ReduceMean", b"Reduce\xffean"))
+    with pytest.raises(NotLoadableError, match=r"OpenVINO cannot load it: No conversion rule .* Reduce\ufffdean"):
+        registry.load("a", model.parent, "m")
+
+
 def test_a_model_that_the_machine_has_no_memory_for(registry: ModelRegistry, tmp_path: Path) -> None:
     import openvino
     from openvino import opset13 as operations

@@ -4,6 +4,15 @@ import pytest
 from linewatch_agent.backends.specs import first_line, spec_for_wire
 from linewatch_agent.errors import NotLoadableError
 
+CHECK = "Exception from src/a.cpp:84:\nCheck 'false' failed at src/b.cpp:151:\nFrontEnd API failed with OpConversionFailure:\n"
+UNKNOWN = (
+    CHECK
+    + "Model wasn't fully converted.\nSummary:\n-- No conversion rule found for operations: Conv9D\nTo facilitate …\n"
+)
+FAILED = (
+    CHECK
+    + "Model wasn't fully converted. Failed operations detailed log:\n-- Conv with a message:\nno such file\nSummary:\n-- …"
+)
 OUTSIDE = "Path '../secret.bin' resolves to '/secret.bin' which is outside the base directory '/model'"
 
 
@@ -17,6 +26,8 @@ OUTSIDE = "Path '../secret.bin' resolves to '/secret.bin' which is outside the b
             OUTSIDE,
         ),
         ("Exception from src/a.cpp:84:\n", "Exception from src/a.cpp:84:"),
+        (UNKNOWN, "No conversion rule found for operations: Conv9D"),
+        (FAILED, "no such file"),
         ("x" * 400, "x" * 300),
     ],
 )

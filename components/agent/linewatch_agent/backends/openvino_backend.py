@@ -40,6 +40,9 @@ class OpenVinoBackend:
             if "bad_alloc" in str(error):
                 raise MemoryError from error
             raise NotLoadableError(f"{path.name}: OpenVINO cannot load it: {first_line(error)}") from error
+        except UnicodeDecodeError as error:  # it says what is wrong, and quotes bytes of the model
+            said = RuntimeError(error.object.decode("utf-8", "replace"))
+            raise NotLoadableError(f"{path.name}: OpenVINO cannot load it: {first_line(said)}") from error
 
     def _started_core(self) -> Any:
         """The core, started at the first load: a constructor does no I/O."""

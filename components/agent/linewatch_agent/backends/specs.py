@@ -31,7 +31,8 @@ def first_line(error: BaseException, length: int = 300) -> str:
         "FrontEnd API failed",
         "Model wasn't fully converted",
         "Loading input model",
-        "-- ",
+        "Summary:",
     )
-    telling = [line for line in lines if not line.startswith(untelling)] or lines
-    return (telling[0] if telling else type(error).__name__)[:length]
+    # "-- Conv with a message:" stands above the message.
+    telling = [line for line in lines if not line.startswith(untelling) and not line.endswith("with a message:")]
+    return next(iter(telling or lines), type(error).__name__).removeprefix("-- ")[:length]
