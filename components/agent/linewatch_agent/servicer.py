@@ -103,7 +103,7 @@ def _is_scalar(metadata: wire.TensorMetadata, data: bytes | Segment) -> bool:
 
 
 def _is_shared(holder: wire.Tensor | wire.AuxiliaryData) -> bool:
-    return holder.WhichOneof("data") == "shared_memory_handle"
+    return bool(holder.WhichOneof("data") == "shared_memory_handle")
 
 
 def _data(holder: wire.Tensor | wire.AuxiliaryData) -> bytes | Segment:
