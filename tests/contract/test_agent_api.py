@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent import futures
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 import grpc
 import numpy as np
@@ -317,6 +318,13 @@ def test_the_originals_module_names_work(module: str, agent: AgentProcess, clien
     assert (done.stdout, done.returncode) == ("1 AuxiliaryData\n", 0), done.stderr
 
 
+def test_a_refusal_fits_the_header_that_it_travels_in(client: ForeignClient) -> None:
+    code, message = client.refusal("LoadModel", url="/" + "/".join(["🔩" * 50] * 18), name="tiny")
+    assert code is grpc.StatusCode.NOT_FOUND
+    assert message.endswith("…")
+    assert len(quote(message)) < 7000  # of 8192, with everything else
+
+
 def test_tensors_in_shared_memory(client: ForeignClient) -> None:
     client.call("LoadModel", url="score", name="tiny")
     with shared_segment(PICTURE.tobytes()) as segment_id:
@@ -326,6 +334,19 @@ def test_tensors_in_shared_memory(client: ForeignClient) -> None:
     assert np.frombuffer(answer.byte_data, "<f4") == pytest.approx(0.2)
     code, message = client.refusal("Predict", name="tiny", tensors=[tensor])
     assert (code, "there is none" in message) == (grpc.StatusCode.INVALID_ARGUMENT, True)
+
+
+def test_a_capture_cannot_name_a_segment_until_memory_is_full(client: ForeignClient) -> None:
+    client.call("LoadModel", url="score", name="tiny")
+    megabyte = client.message("TensorMetadata", name=_name(client, "x"), data_type=UINT8, shape=[1_000_000])
+    with shared_segment(bytes(1_000_000)) as segment_id:
+        handle = client.message("SharedMemoryHandle", segment_id=segment_id)
+        sized = client.message("SharedMemoryHandle", segment_id=segment_id, size=1_000_000)
+        tensor = client.message("Tensor", tensor_metadata=megabyte, shared_memory_handle=handle)
+        item = client.message("AuxiliaryData", name="x", shared_memory_handle=sized)
+        fields = {"capture_id": "vast", "input_tensors": [tensor] * 150, "inputs": [item] * 150}
+        code, message = client.refusal("CaptureData", model_name="tiny", **fields)
+    assert (code, "300000000 bytes in shared memory, at most" in message) == (grpc.StatusCode.INVALID_ARGUMENT, True)
 
 
 Refusal = tuple[str, dict[str, Any], grpc.StatusCode, str]
@@ -341,6 +362,8 @@ def _refusals(client: ForeignClient) -> list[Refusal]:
     floats = client.tensor("picture", PICTURE.astype(np.float32), FLOAT32)
     batch = client.tensor("a", np.full((1, 3), np.nan, np.float32), FLOAT32)
     segment = client.message("Tensor", shared_memory_handle=client.message("SharedMemoryHandle", segment_id=2**40))
+    sides = client.message("TensorMetadata", name=_name(client, "x"), shape=[2**31 - 1] * 50_000)
+    many = client.message("Tensor", tensor_metadata=sides, byte_data=b"1")
     return [
         ("LoadModel", {"url": "nowhere", "name": "a"}, codes.NOT_FOUND, "nowhere"),
         ("LoadModel", {"url": "/dev/null", "name": "a"}, codes.FAILED_PRECONDITION, "is a file"),
@@ -361,6 +384,7 @@ def _refusals(client: ForeignClient) -> list[Refusal]:
         ("Predict", {"name": "tiny", "tensors": [floats]}, codes.INVALID_ARGUMENT, "float32 was sent"),
         ("Predict", {"name": "pair", "tensors": [batch, batch]}, codes.INVALID_ARGUMENT, "holds NaN or infinity"),
         ("Predict", {"name": "tiny", "tensors": [segment]}, codes.INVALID_ARGUMENT, "shmget"),
+        ("Predict", {"name": "tiny", "tensors": [many]}, codes.INVALID_ARGUMENT, "50000 sides"),
         ("CaptureData", {"model_name": "a", "capture_id": "1"}, codes.NOT_FOUND, "not loaded"),
         ("CaptureData", {"model_name": "tiny", "capture_id": "../x"}, codes.INVALID_ARGUMENT, "slashes"),
         (
@@ -374,6 +398,12 @@ def _refusals(client: ForeignClient) -> list[Refusal]:
             {"model_name": "tiny", "capture_id": "2", "output_tensors": [client.tensor("x", PICTURE, FLOAT32)]},
             codes.INVALID_ARGUMENT,
             "48 bytes, its data type",
+        ),
+        (
+            "CaptureData",
+            {"model_name": "tiny", "capture_id": "2", "output_tensors": [many]},
+            codes.INVALID_ARGUMENT,
+            "50000 sides",
         ),
         (
             "CaptureData",

@@ -1,6 +1,7 @@
 """`AWS.LookoutVision` as a client of the original sees it: over a real socket, by its documented messages."""
 
 import os
+import resource
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -189,6 +190,18 @@ def test_picture_and_mask_in_shared_memory(stub: EdgeAgentStub, shared: str) -> 
     result = detect(stub, "both", bitmap, anomaly_mask_params=wire.AnomalyMaskParams(shared_memory_handle=room))
     assert result.anomaly_mask.shared_memory_handle == room
     assert Path("/dev/shm", shared).read_bytes()[24_000:] == bytes([0x23, 0xA4, 0x36]) * 8000
+
+
+def test_a_mask_that_the_object_takes_in_part_is_refused(stub: EdgeAgentStub, shared: str) -> None:
+    start(stub, "both")
+    room = wire.AnomalyMaskParams(shared_memory_handle=wire.SharedMemoryHandle(name=shared, offset=24_000))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (36_000, limits[1]))  # as a file system that becomes full
+    try:
+        code, message = refusal(lambda: detect(stub, "both", picture(), anomaly_mask_params=room))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (code, "a part of the mask" in message) == (INVALID, True)
 
 
 def test_bad_pictures_are_invalid_and_the_next_one_is_judged(stub: EdgeAgentStub, shared: str) -> None:

@@ -21,6 +21,16 @@ def test_a_tflite_model_is_loaded_and_predicts() -> None:
         assert client.predict("lite", {"picture": picture})["score"].item() == pytest.approx(0.2)
 
 
+def test_names_that_are_no_text_are_refused() -> None:
+    pytest.importorskip("ai_edge_litert", reason="the extra litert is not installed")
+    with short_folder() as folder, running_core(folder) as (_, socket), AgentClient(socket) as client:
+        model = _model(folder) / "score.tflite"
+        model.write_bytes(model.read_bytes().replace(b"picture", b"pict\xffre"))
+        with pytest.raises(AgentRefusedError, match=r"LiteRT cannot load it: .*codec can't decode") as refused:
+            client.load("lite", model.parent)
+        assert refused.value.code == "FAILED_PRECONDITION"
+
+
 def test_without_the_extra_it_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     with short_folder() as folder, running_core(folder) as (_, socket), AgentClient(socket) as client:

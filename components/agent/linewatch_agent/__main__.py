@@ -167,7 +167,9 @@ def main(arguments: list[str]) -> int:
     """Run; returns the exit code."""
     parser = _parser()
     given = parser.parse_args(arguments)
-    if given.a and given.c:
+    if (given.a is None) != (given.c is None) or (given.a is not None and given.command):
+        parser.error("-a SOCKET and -c CONFIG.json start the agent without Greengrass: give both, and no other word")
+    if given.a is not None:
         return run_standalone(given.a, given.c)
     return carry_out(parser, given, Service(NAME, AgentConfig, build_component, validate), selfcheck)
 

@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 
 # Under this key a failed call's trailing metadata names its log line.
 REQUEST_KEY = "linewatch-request"
-# Status messages travel in a header, which clients bound to 8 KB.
-_MESSAGE_CHARACTERS = 2000
+# Status messages travel in a header, three bytes for each that is not plain ASCII. Clients refuse headers from 8 KB on, now and then.
+_MESSAGE_BYTES = 2000
 _numbers = itertools.count(1)
 Rpc = TypeVar("Rpc", bound=Callable[..., Any])
 
@@ -47,7 +47,7 @@ def answered(rpc: Rpc) -> Rpc:
             return answer
         except Exception as error:
             # One line of text: names of files in it may be neither.
-            status, message, number = status_of(error), capped(str(error), _MESSAGE_CHARACTERS), next(_numbers)
+            status, message, number = status_of(error), _message(error), next(_numbers)
             if status is grpc.StatusCode.INTERNAL and not isinstance(error, RequestError):
                 log.exception("request %d: %s: internal error", number, rpc.__name__)
                 message = f"internal error in {rpc.__name__} ({type(error).__name__}); see request {number} in the agent's log"
@@ -58,3 +58,10 @@ def answered(rpc: Rpc) -> Rpc:
         return None
 
     return wrapped  # type: ignore[return-value]  # same signature as the wrapped
+
+
+def _message(error: Exception) -> str:
+    """What the error says, as much of it as a status holds."""
+    text = capped(str(error), _MESSAGE_BYTES)
+    content = text.encode()
+    return text if len(content) <= _MESSAGE_BYTES else content[:_MESSAGE_BYTES].decode(errors="ignore") + "…"

@@ -129,6 +129,7 @@ class UnaryServer:
                 answer()
             except Exception:  # a thread's top: one bad call must not take a thread from the others
                 log.exception("a call failed outside its handler")
+            del answer  # it holds the request, and the next turn may come in days
 
     def _next_request(self) -> _Step | None:
         """Take events until one is a request that has come; what answers it, or None after the last event."""
@@ -166,7 +167,8 @@ class UnaryServer:
         if not event.success:
             return  # the request for a call itself, ended by the shutdown
         self._open_calls += 1
-        method = event.call_details.method.decode()
+        # Any bytes may stand in a path; what is no text names no method.
+        method = event.call_details.method.decode("utf-8", "replace")
         if method in self._methods:
             receive = cygrpc.ReceiveMessageOperation(_NO_FLAGS)
             event.call.start_server_batch((receive,), (event.call, method))

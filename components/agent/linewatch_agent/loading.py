@@ -10,7 +10,7 @@ from linewatch_common.manifest import Manifest
 
 from linewatch_agent.backends.port import Backend, Net
 from linewatch_agent.edge_package import EdgePackage
-from linewatch_agent.errors import BadRequestError, NotLoadableError, RuntimeEndedError
+from linewatch_agent.errors import BadRequestError, NoMemoryError, NotLoadableError, RuntimeEndedError
 from linewatch_agent.folders import Format, ModelSource, find_model, told_when_gone
 from linewatch_agent.tensors import TensorSpec, zeros
 from linewatch_agent.trust import Trust
@@ -44,7 +44,7 @@ class ModelLoader:
         return find_model(folder, self._trust)
 
     def load(self, source: ModelSource, url: str) -> LoadedModel:
-        """Compile, compare with the manifest, warm up. Raises NotLoadableError, NothingThereError.
+        """Compile, compare with the manifest, warm up. Raises NotLoadableError, NothingThereError, NoMemoryError.
 
         The memory counted is what the process grew by, with what the model holds in another one, and at least the size of the model's file.
         """
@@ -52,12 +52,17 @@ class ModelLoader:
         backend = self._backends.get(source.format)
         if backend is None:
             raise NotLoadableError(f"{source.path.name}: this agent has no runtime for {source.format} models")
-        with told_when_gone(source.path.parent):
-            net = backend.load(source.path)
-        if source.manifest is not None:
-            _check_against(source.manifest, net)
-        _refuse_doubles(net)
-        _warm_up(net)
+        try:
+            with told_when_gone(source.path.parent):
+                net = backend.load(source.path)
+            if source.manifest is not None:
+                _check_against(source.manifest, net)
+            _refuse_doubles(net)
+            _warm_up(net)
+        except MemoryError as error:
+            raise NoMemoryError(
+                f"{source.path.name}: this machine has too little memory for its tensors; unload a model, or make them smaller"
+            ) from error
         grown = resident_bytes() - before + net.outside_bytes
         return LoadedModel(url, net, max(grown, source.size_bytes), source.manifest, source.packaged)
 

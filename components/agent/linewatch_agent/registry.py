@@ -58,9 +58,11 @@ class ModelRegistry:
         """Load and add under a new name. Raises as `load_aside`, and BadRequestError for the name, ModelExistsError, BusyError."""
         check_name(name)
         with self._one_at_a_time():
-            self._refuse_known(name)
+            with self._lock:
+                self._refuse_known(name)
             entry = Entry(name, self._load(folder, url))
             with self._lock:
+                self._refuse_known(name)  # a package may have come into service under it meanwhile
                 self._entries[name] = entry
         log.info("model %s: loaded from %s, about %.1f MB", name, folder, entry.model.memory_bytes / 1e6)
         return entry
@@ -101,8 +103,7 @@ class ModelRegistry:
             self._turns.release()
 
     def _refuse_known(self, name: str) -> None:
-        with self._lock:
-            known = self._entries.get(name)
+        known = self._entries.get(name)
         if known is not None:
             raise ModelExistsError(f"model {name!r} is loaded already, from {known.model.url}; unload it first")
 

@@ -1,6 +1,6 @@
 """Where a client's url may lead."""
 
-import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -41,10 +41,9 @@ class ModelRoots:
                 f"{url[:200]}: leads to {str(folder)[:200]}, outside of AllowedRoots ({', '.join(map(str, roots))}); "
                 "put the model below one of these, or add its folder to AllowedRoots"
             )
-        entries = list(itertools.islice(folder.rglob("*"), MAX_ENTRIES + 1))
-        if len(entries) > MAX_ENTRIES:
-            raise NotLoadableError(f"{folder}: holds more than {MAX_ENTRIES} files, this is not a model's folder")
-        for entry in entries:
+        for count, entry in enumerate(_entries(folder)):
+            if count >= MAX_ENTRIES:
+                raise NotLoadableError(f"{folder}: holds more than {MAX_ENTRIES} files, this is not a model's folder")
             if entry.is_symlink() and not _below(entry.resolve(), roots):
                 raise NotLoadableError(f"{entry}: is a link that leads outside of AllowedRoots; copy the file instead")
 
@@ -53,6 +52,20 @@ def greengrass_roots(work: Path) -> tuple[Path, ...]:
     """Where components keep files, seen from the work folder of one: every work folder, and where artefacts are unpacked."""
     root = work.resolve().parent.parent
     return tuple(root / name for name in ("work", "packages", "artifacts", "artifacts-unarchived"))
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    """All that can be read by way of `folder`, linked folders' content too; a link comes before what it leads to."""
+    places, seen = [folder], set[Path]()
+    while places:
+        place = places.pop()
+        if place in seen:
+            continue
+        seen.add(place)
+        for entry in place.rglob("*"):  # follows no link
+            yield entry
+            if entry.is_symlink() and entry.is_dir():
+                places.append(entry.resolve())
 
 
 def _below(path: Path, roots: list[Path]) -> bool:

@@ -24,35 +24,35 @@ class AgentServer:
     def __init__(self, add_service: Callable[[UnaryServer], None], listeners: tuple[Listener, ...]) -> None:
         self._add_service = add_service
         self._listeners = listeners
-        self._bound: list[Listener] = []
         self._server: UnaryServer | None = None
 
     def start(self) -> None:
         """Bind and serve. Raises ConfigError when a socket cannot be had; then none is left behind."""
         server = UnaryServer(SERVER_OPTIONS, WORKERS)
         self._add_service(server)
+        bound: list[Listener] = []
         try:
             for listener in self._listeners:
                 _bind(server, listener)
-                self._bound.append(listener)
+                bound.append(listener)
+                set_access(listener)
         except ConfigError:
-            self._remove_sockets()
+            # Those that are ours: another process may serve the path that we could not have.
+            for listener in bound:
+                listener.path.unlink(missing_ok=True)
             raise
         server.start()
         self._server = server
-        for listener in self._bound:
+        for listener in self._listeners:
             log.info("server listening on unix://%s", listener.path)
 
     def stop(self) -> None:
-        """Let running calls end, refuse new ones, remove the sockets."""
+        """Remove the sockets, refuse new calls, let running ones end.
+
+        gRPC removes them before it does anything else. Afterwards nobody may: while calls still run, a successor has the paths already.
+        """
         if self._server is not None:
             self._server.stop(GRACE_SECONDS)
-        self._remove_sockets()
-
-    def _remove_sockets(self) -> None:
-        """Those that are ours: another process may serve the path that we could not have."""
-        while self._bound:
-            self._bound.pop().path.unlink(missing_ok=True)
 
 
 def _bind(server: UnaryServer, listener: Listener) -> None:
@@ -65,4 +65,3 @@ def _bind(server: UnaryServer, listener: Listener) -> None:
         raise ConfigError(f"socket {listener.path}: cannot be bound: {error}") from error
     finally:
         os.umask(before)
-    set_access(listener)

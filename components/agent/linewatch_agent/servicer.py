@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 from linewatch_agent_api import agent_pb2 as wire
 from linewatch_agent_api.agent_pb2_grpc import AgentServicer, add_AgentServicer_to_server
+from linewatch_agent_api.channels import MAX_MESSAGE_BYTES
 from linewatch_agent_api.tensors import dtype_of, element_count, response_message, tensor_name, wire_type_of
 
 from linewatch_agent.answers import answered
@@ -22,6 +23,8 @@ from linewatch_agent.shared_memory import Segment
 from linewatch_agent.tensors import SentTensor, TensorSpec
 
 SERVICE = wire.DESCRIPTOR.services_by_name["Agent"].full_name
+# As numpy. The product of a million sides takes minutes.
+_MAX_SIDES = 64
 _CAPTURE_STATES = {
     CaptureState.IN_PROGRESS: wire.IN_PROGRESS,
     CaptureState.SUCCESS: wire.SUCCESS,
@@ -108,17 +111,30 @@ def _is_scalar(metadata: wire.TensorMetadata, data: bytes | Segment) -> bool:
     return isinstance(data, bytes) and len(data) == dtype_of(metadata.data_type).itemsize
 
 
+def _is_shared(holder: wire.Tensor | wire.AuxiliaryData) -> bool:
+    return bool(holder.WhichOneof("data") == "shared_memory_handle")
+
+
 def _data(holder: wire.Tensor | wire.AuxiliaryData) -> bytes | Segment:
-    if holder.WhichOneof("data") == "shared_memory_handle":
+    if _is_shared(holder):
         handle = holder.shared_memory_handle
         return Segment(handle.segment_id, handle.offset, handle.size)
     return holder.byte_data
 
 
 def _shape(metadata: wire.TensorMetadata) -> tuple[int, ...]:
+    if len(metadata.shape) > _MAX_SIDES:
+        raise BadRequestError(
+            f"tensor {tensor_name(metadata)!r}: {len(metadata.shape)} sides were sent, at most {_MAX_SIDES} are taken"
+        )
     if any(side < 0 for side in metadata.shape):
         raise BadRequestError(f"tensor {tensor_name(metadata)!r}: shape {list(metadata.shape)} has a negative side")
     return tuple(metadata.shape)
+
+
+def _expected(metadata: wire.TensorMetadata) -> int:
+    """The bytes that the tensor takes."""
+    return element_count(_shape(metadata)) * dtype_of(metadata.data_type).itemsize
 
 
 def _model(entry: Entry) -> wire.Model:
@@ -139,6 +155,7 @@ def _metadata(specs: Iterable[TensorSpec]) -> list[wire.TensorMetadata]:
 
 
 def _capture(request: wire.CaptureDataRequest) -> CaptureRequest:
+    _refuse_vast(request)
     at = None
     if request.HasField("inference_timestamp"):
         at = Moment(request.inference_timestamp.seconds, request.inference_timestamp.nanos)
@@ -153,13 +170,23 @@ def _capture(request: wire.CaptureDataRequest) -> CaptureRequest:
     )
 
 
+def _refuse_vast(request: wire.CaptureDataRequest) -> None:
+    """A segment may be named any number of times, and is copied each time before the buffer's bound is looked at."""
+    tensors = [
+        tensor.tensor_metadata for tensor in (*request.input_tensors, *request.output_tensors) if _is_shared(tensor)
+    ]
+    items = [item.shared_memory_handle.size for item in (*request.inputs, *request.outputs) if _is_shared(item)]
+    size = sum(map(_expected, tensors)) + sum(items)
+    if size > MAX_MESSAGE_BYTES:
+        raise BadRequestError(f"capture: {size} bytes in shared memory, at most {MAX_MESSAGE_BYTES} are taken at once")
+
+
 def _captured(tensor: wire.Tensor) -> CapturedTensor:
     metadata, data = tensor.tensor_metadata, _data(tensor)
     if not tensor.HasField("tensor_metadata"):
         came = str(data) if isinstance(data, Segment) else f"{len(data)} bytes"
         raise BadRequestError(f"{came} without tensor_metadata: a captured tensor needs its name, data type and shape")
-    shape = _shape(metadata)
-    expected = element_count(shape) * dtype_of(metadata.data_type).itemsize
+    shape, expected = _shape(metadata), _expected(metadata)
     if isinstance(data, Segment):
         data = data.read(expected)
     if len(data) != expected:

@@ -74,7 +74,8 @@ def matched_inputs(sent: Sequence[SentTensor], specs: Sequence[TensorSpec], atta
 def _as_array(tensor: SentTensor, spec: TensorSpec, attached: ExitStack) -> Array:
     """The sent bytes as `spec` wants them. Raises BadRequestError on another dtype, shape or byte count, and on NaN and infinity."""
     dtype = spec.dtype if tensor.dtype is None else tensor.dtype
-    shape = spec.shape if tensor.shape is None else tensor.shape
+    # No sides may be a scalar's, or were left out: of one element both have the same bytes.
+    shape = spec.shape if tensor.shape is None or (not tensor.shape and spec.fixed) else tensor.shape
     if dtype != spec.dtype:
         raise BadRequestError(f"input {spec.name!r}: {dtype} was sent, the model takes {spec.dtype}")
     if not spec.admits(shape):
@@ -96,13 +97,16 @@ def _as_array(tensor: SentTensor, spec: TensorSpec, attached: ExitStack) -> Arra
 
 
 def zeros(specs: Sequence[TensorSpec]) -> Tensors | None:
-    """An input of zeros for a warm-up run; None when a side other than the first (the batch) is dynamic."""
+    """An input of zeros for a warm-up run; None when a side other than the first (the batch) is dynamic. Raises MemoryError."""
     made: Tensors = {}
     for spec in specs:
         shape = (1, *spec.shape[1:]) if spec.shape[:1] == (DYNAMIC,) else spec.shape
         if DYNAMIC in shape:
             return None
-        made[spec.name] = np.zeros(shape, spec.dtype)
+        try:
+            made[spec.name] = np.zeros(shape, spec.dtype)
+        except ValueError as error:  # more bytes than there are addresses
+            raise MemoryError from error
     return made
 
 

@@ -157,3 +157,11 @@ def test_selfcheck_prints_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 def test_without_arguments_the_usage_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     assert "usage" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["-a", "/x.sock"], ["-c", "c.json"], ["run", "-a", "/x.sock"]])
+def test_half_of_the_flags_is_said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "give both" in capsys.readouterr().err

@@ -2,15 +2,18 @@
 
 import socket
 import stat
+import threading
 from pathlib import Path
 
+import grpc
 import pytest
+from linewatch_agent.calls import CallContext, UnaryServer
 from linewatch_agent.server import AgentServer
 from linewatch_agent.sockets import Listener, check_group, make_free
 from linewatch_agent_api.client import AgentClient
 from linewatch_common.errors import ConfigError
 
-from tests.unit.agent.support import running_core
+from tests.unit.agent.support import running_core, wait_until
 
 
 def test_a_stale_socket_is_removed(folder: Path) -> None:
@@ -77,6 +80,43 @@ def test_of_two_sockets_one_that_another_process_serves_stays_and_ours_goes(fold
         assert not ours.path.exists()
         server.stop()
         assert theirs.path.exists()
+
+
+def test_a_socket_whose_access_cannot_be_set_is_not_left_behind(folder: Path) -> None:
+    listener = Listener(folder / "s", 0o660, "nobodys-group")
+    with pytest.raises(ConfigError, match="no group 'nobodys-group'"):
+        AgentServer(lambda _server: None, (listener,)).start()
+    assert not listener.path.exists()
+
+
+def test_a_successor_keeps_the_socket_that_it_took_while_our_last_call_ran(folder: Path) -> None:
+    running, go_on = threading.Event(), threading.Event()
+
+    def answer(_request: bytes, _context: CallContext) -> bytes:
+        running.set()
+        go_on.wait(10)
+        return b""
+
+    def add_service(server: UnaryServer) -> None:
+        handler = grpc.unary_unary_rpc_method_handler(answer, bytes, bytes)
+        server.add_registered_method_handlers("test.Test", {"Ask": handler})
+
+    listener = Listener(folder / "s")
+    ours, successor = AgentServer(add_service, (listener,)), AgentServer(lambda _server: None, (listener,))
+    ours.start()
+    with grpc.insecure_channel(f"unix:{listener.path}") as channel:
+        call = channel.unary_unary("/test.Test/Ask").future(b"", timeout=10)
+        assert running.wait(10)
+        stopping = threading.Thread(target=ours.stop)
+        stopping.start()
+        wait_until(lambda: not listener.path.exists())
+        successor.start()
+        go_on.set()
+        assert call.result() == b""
+        stopping.join()
+    assert listener.path.exists()
+    successor.stop()
+    assert not listener.path.exists()
 
 
 def test_characters_that_mean_something_in_an_address(folder: Path) -> None:

@@ -1,7 +1,10 @@
 """Our way to serve unary calls, asked by gRPC's own client over a real socket."""
 
+import socket
+import struct
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,12 +25,14 @@ Behaviour = Callable[[Any, CallContext], Any]
 
 
 @contextmanager
-def served(behaviour: Behaviour, folder: Path, threads: int = 3) -> Iterator[tuple[UnaryServer, grpc.Channel]]:
+def served(
+    behaviour: Behaviour, folder: Path, threads: int = 3, most_bytes: int = 4096
+) -> Iterator[tuple[UnaryServer, grpc.Channel]]:
     """A server with the one method /test.Test/Ask, which takes and gives DescribeModelRequest, and a channel to it."""
     handler = grpc.unary_unary_rpc_method_handler(
         behaviour, wire.DescribeModelRequest.FromString, wire.DescribeModelRequest.SerializeToString
     )
-    server = UnaryServer((("grpc.max_receive_message_length", 4096),), threads)
+    server = UnaryServer((("grpc.max_receive_message_length", most_bytes),), threads)
     server.add_registered_method_handlers("test.Test", {"Ask": handler})
     address = f"unix:{folder}/calls.sock"
     server.add_insecure_port(address)
@@ -114,6 +119,50 @@ def test_what_goes_wrong_is_one_call_s_alone(tmp_path: Path) -> None:
         nothing = channel.stream_unary("/test.Test/Ask")
         assert status(lambda: nothing(iter(()), timeout=SECONDS))[0] is grpc.StatusCode.UNIMPLEMENTED
         assert ask(channel) == b""
+
+
+def _literal(name: bytes, value: bytes) -> bytes:
+    """A header field of HPACK, without its tables."""
+    return b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
+
+
+def _frame(kind: int, flags: int, stream: int, content: bytes = b"") -> bytes:
+    return struct.pack(">I", len(content))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + content
+
+
+def test_a_method_whose_name_is_no_text_is_answered_as_one_that_there_is_not(tmp_path: Path) -> None:
+    fields = ((b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/test.Test/\xff"), (b":authority", b"x"))
+    headers = b"".join(
+        _literal(*field) for field in (*fields, (b"content-type", b"application/grpc"), (b"te", b"trailers"))
+    )
+    with served(echo, tmp_path) as (_, channel), socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(SECONDS)
+        client.connect(f"{tmp_path}/calls.sock")
+        client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(4, 0, 0))  # gRPC's own client refuses such names
+        client.sendall(_frame(1, 4, 1, headers) + _frame(0, 1, 1, b"\0" * 5))
+        heard = b""
+        while b"grpc-message" not in heard:
+            heard += client.recv(4096)
+        assert b"grpc-status\x0212" in heard  # UNIMPLEMENTED
+        assert ask(channel) == b""
+
+
+def test_an_answered_request_is_not_kept(tmp_path: Path) -> None:
+    together = threading.Barrier(3)
+
+    def meet(_request: Any, _context: CallContext) -> Any:
+        together.wait(SECONDS)
+        return wire.DescribeModelRequest()
+
+    request = wire.DescribeModelRequest(name="x" * 1_000_000).SerializeToString()
+    with served(meet, tmp_path, threads=4, most_bytes=2_000_000) as (_, channel):
+        tracemalloc.start()
+        try:
+            calls = [channel.unary_unary("/test.Test/Ask").future(request, timeout=SECONDS) for _ in range(3)]
+            assert [call.result() for call in calls] == [b""] * 3
+            wait_until(lambda: tracemalloc.get_traced_memory()[0] < 1_000_000)
+        finally:
+            tracemalloc.stop()
 
 
 def test_a_client_that_gave_up_leaves_the_server_well(tmp_path: Path) -> None:

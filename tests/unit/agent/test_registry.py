@@ -2,13 +2,16 @@
 
 import shutil
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pytest
 from linewatch_agent.__main__ import build_core
 from linewatch_agent.backends.onnxruntime_backend import OnnxRuntimeBackend
-from linewatch_agent.backends.port import Net
+from linewatch_agent.backends.openvino_backend import OpenVinoBackend
+from linewatch_agent.backends.port import Backend, Net
 from linewatch_agent.config import AgentConfig
 from linewatch_agent.errors import (
     BadRequestError,
@@ -19,9 +22,10 @@ from linewatch_agent.errors import (
     NotLoadableError,
     UnknownModelError,
 )
-from linewatch_agent.folders import Format, find_model
+from linewatch_agent.folders import Format, ModelSource, find_model
 from linewatch_agent.loading import LoadedModel, ModelLoader
 from linewatch_agent.registry import MAX_WAITING_LOADS, Entry, ModelRegistry, check_name
+from linewatch_agent.tensors import TensorSpec
 from linewatch_agent.trust import Trust
 
 from tests.unit.agent.support import make_package, model_folder
@@ -59,6 +63,28 @@ def test_a_known_name_is_refused_before_anything_is_read(registry: ModelRegistry
     registry.load("a", model_folder(tmp_path / "m"), "m")
     with pytest.raises(ModelExistsError, match="loaded already, from m"):
         registry.load("a", tmp_path / "nowhere", "nowhere")
+
+
+class OvertakenLoader(ModelLoader):
+    """While it loads for a client, a package comes into service under the same name."""
+
+    def __init__(self, backend: Backend) -> None:
+        super().__init__({Format.ONNX: backend}, Trust())
+        self.overtake: Callable[[LoadedModel], None] = lambda _model: None
+
+    def load(self, source: ModelSource, url: str) -> LoadedModel:
+        model = super().load(source, url)
+        self.overtake(model)
+        return model
+
+
+def test_a_client_s_load_does_not_push_away_a_package_that_was_faster(tmp_path: Path) -> None:
+    loader = OvertakenLoader(OpenVinoBackend())
+    registry = ModelRegistry(loader, 10**9)
+    loader.overtake = lambda model: registry.put(Entry("Tiny-1-0-0", model, "classifier"))
+    with pytest.raises(ModelExistsError, match="loaded already"):
+        registry.load("Tiny-1-0-0", model_folder(tmp_path / "m"), "m")
+    assert registry.get("Tiny-1-0-0").role == "classifier"
 
 
 class RemovingBackend:
@@ -168,8 +194,45 @@ def test_a_missing_runtime_names_the_extra(tmp_path: Path, monkeypatch: pytest.M
         ModelLoader({Format.ONNX: OnnxRuntimeBackend()}, Trust()).load(source, "m")
 
 
+def test_a_refusal_that_quotes_what_is_no_text_is_told(registry: ModelRegistry, tmp_path: Path) -> None:
+    model = model_folder(tmp_path / "m") / "model.onnx"
+    model.write_bytes(model.read_bytes().replace(b"ReduceMean", b"Reduce\xffean"))
+    with pytest.raises(NotLoadableError, match=r"OpenVINO cannot load it: No conversion rule .* Reduce\ufffdean"):
+        registry.load("a", model.parent, "m")
+
+
+def test_a_model_that_the_machine_has_no_memory_for(registry: ModelRegistry, tmp_path: Path) -> None:
+    import openvino
+    from openvino import opset13 as operations
+
+    vast = operations.parameter([1, 10**9, 10**9], openvino.Type.f32, name="picture")
+    openvino.save_model(openvino.Model([operations.relu(vast)], [vast], "vast"), tmp_path / "vast.xml")
+    with pytest.raises(NoMemoryError, match=r"vast\.xml: this machine has too little memory"):
+        registry.load("vast", tmp_path, "ir")
+
+
+class LateBackend:
+    """Takes no memory before the first prediction."""
+
+    name = "late"
+
+    def __init__(self, *sides: int) -> None:
+        self._sides = sides
+
+    def load(self, path: Path) -> Net:
+        net = OpenVinoBackend().load(path)
+        net.inputs = (TensorSpec("picture", np.dtype("float32"), self._sides),)
+        return net
+
+
+@pytest.mark.parametrize("sides", [(1, 10**9, 10**9), (2**31 - 1, 2**31 - 1, 2**31 - 1)])
+def test_a_warm_up_that_the_machine_has_no_memory_for(tmp_path: Path, sides: tuple[int, ...]) -> None:
+    source = find_model(model_folder(tmp_path / "m"), Trust())
+    with pytest.raises(NoMemoryError, match=r"model\.onnx: this machine has too little memory"):
+        ModelLoader({Format.ONNX: LateBackend(*sides)}, Trust()).load(source, "m")
+
+
 def test_openvino_ir_loads_with_its_weights(registry: ModelRegistry, tmp_path: Path) -> None:
-    import numpy as np
     import openvino
     from openvino import opset13 as operations
 

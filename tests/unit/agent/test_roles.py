@@ -179,7 +179,7 @@ def test_a_golden_set_that_is_none_is_refused_at_once(
 
 
 class _Unfit:
-    """A runtime that raises what no adapter foresaw, such as MemoryError, for the models in `folder`."""
+    """A runtime that raises what no adapter foresaw for the models in `folder`."""
 
     name = "unfit"
 
@@ -189,7 +189,7 @@ class _Unfit:
 
     def load(self, path: Path) -> Net:
         if self._folder in str(path):
-            raise MemoryError("std::bad_alloc")
+            raise ArithmeticError("no idea")
         return self._real.load(path)
 
 
@@ -198,7 +198,7 @@ def test_whatever_goes_wrong_in_a_proof_is_answered(bench: Bench, package: Path,
     again = Bench(bench.work, backends={Format.ONNX: _Unfit("Tiny-2-0-0")})
     answer = again.roles.answer(offer_of(successor, trial=True))
     assert isinstance(answer, ModelRefused)
-    assert "MemoryError: std::bad_alloc" in answer.reason
+    assert "ArithmeticError: no idea" in answer.reason
     assert again.serving == {"classifier": "Tiny-1-0-0"}
 
 
@@ -207,7 +207,7 @@ def test_whatever_goes_wrong_with_one_role_the_other_is_restored(bench: Bench, p
     bench.roles.answer(offer_of(make_package(tmp_path / "s", name="Mask", role="segmenter")))
     again = Bench(bench.work, backends={Format.ONNX: _Unfit("Tiny-1-0-0")})
     assert again.serving == {"segmenter": "Mask-1-0-0"}
-    assert "role classifier: Tiny-1-0-0 is not restored: MemoryError: std::bad_alloc" in again.roles.problems()
+    assert "role classifier: Tiny-1-0-0 is not restored: ArithmeticError: no idea" in again.roles.problems()
 
 
 def _spoil(package: Path, change: str) -> None:

@@ -51,9 +51,25 @@ def test_links_that_leave_the_roots_are_refused(roots: ModelRoots, work: Path, t
         roots.folder_of("model")
 
 
+def test_links_that_leave_the_roots_by_way_of_a_linked_folder_are_refused(
+    roots: ModelRoots, work: Path, tmp_path: Path
+) -> None:
+    secret = model_folder(tmp_path / "secret")
+    (work / "model").mkdir()
+    (work / "other").mkdir()
+    (work / "other/weights").symlink_to(secret / "model.onnx")
+    (work / "model/variables").symlink_to(work / "other")
+    with pytest.raises(NotLoadableError, match="other/weights: is a link that leads outside"):
+        roots.folder_of("model")
+
+
 def test_links_inside_and_circles(roots: ModelRoots, work: Path) -> None:
     (work / "link").symlink_to("../com.model.darknet")
     assert roots.folder_of("link") == work.parent / "com.model.darknet"
+    (work / "round").mkdir()
+    for name in ("a", "b"):
+        (work / "round" / name).symlink_to(".")
+    assert roots.folder_of("round") == work / "round"
     (work / "circle").symlink_to("circle")
     with pytest.raises(NotLoadableError, match="circle"):
         roots.folder_of("circle")

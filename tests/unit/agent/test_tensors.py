@@ -37,6 +37,11 @@ def test_without_names_by_place() -> None:
     assert arrays["picture"].shape == (1, 2, 2, 3)
 
 
+def test_one_element_without_its_shape() -> None:
+    arrays = matched_inputs([SentTensor(bytes(4), "gain", FLOAT, ())], [TensorSpec("gain", FLOAT, (1, 1))], ExitStack())
+    assert arrays["gain"].shape == (1, 1)
+
+
 def test_a_segment_is_attached_while_it_is_used_and_not_copied() -> None:
     with shared_segment(b"x" + bytes(range(12))) as segment_id:
         sent = [SentTensor(Segment(segment_id, offset=1))]

@@ -31,9 +31,9 @@ class LiteRtBackend:
         try:
             interpreter = make(model_content=content, num_threads=self._threads or os.cpu_count())
             interpreter.allocate_tensors()
-        except (RuntimeError, ValueError) as error:
+            return LiteRtNet(interpreter)
+        except (RuntimeError, ValueError) as error:  # ValueError also for names that are no text
             raise NotLoadableError(f"{path.name}: LiteRT cannot load it: {first_line(error)}") from error
-        return LiteRtNet(interpreter)
 
 
 class LiteRtNet:

@@ -37,7 +37,12 @@ class OpenVinoBackend:
             model = core.read_model(os.fspath(path.parent if path.name == SAVED_MODEL else path))
             return OpenVinoNet(model, core.compile_model(model, "CPU", self._options()))
         except RuntimeError as error:
+            if "bad_alloc" in str(error):
+                raise MemoryError from error
             raise NotLoadableError(f"{path.name}: OpenVINO cannot load it: {first_line(error)}") from error
+        except UnicodeDecodeError as error:  # it says what is wrong, and quotes bytes of the model
+            said = RuntimeError(error.object.decode("utf-8", "replace"))
+            raise NotLoadableError(f"{path.name}: OpenVINO cannot load it: {first_line(said)}") from error
 
     def _started_core(self) -> Any:
         """The core, started at the first load: a constructor does no I/O."""

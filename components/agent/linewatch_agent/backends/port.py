@@ -39,5 +39,5 @@ class Backend(Protocol):
     def load(self, path: Path) -> Net:
         """Compile the model file at `path`, and what belongs to it beside it, for this machine; does not keep the file open.
 
-        Raises NotLoadableError with one line that says why (also when the runtime is not installed), NothingThereError.
+        Raises NotLoadableError with one line that says why (also when the runtime is not installed), NothingThereError; MemoryError.
         """

@@ -61,6 +61,8 @@ class LookoutModels:
         self._roots = roots
         self._slots = {name: _Slot(name, tuple(given)) for name, given in sources.items()}
         self._lock = threading.Lock()
+        # However many are started at once, they take one turn of the registry's, and it does not refuse them.
+        self._loads = threading.Lock()
         self._detections = threading.BoundedSemaphore(MAX_DETECTIONS)
 
     def all(self) -> list[Condition]:
@@ -124,7 +126,9 @@ class LookoutModels:
             return detector_of([self._model(slot, source) for source in slot.sources])
         except RequestError as error:  # a role lost its package, or a client of the other interface dropped ours
             with self._lock:
-                failed = slot.state is State.RUNNING  # not when it is being stopped
+                failed = slot.state is State.RUNNING  # not when it is being stopped, or another detection found it
+                if failed:
+                    slot.state = State.STOPPING
             if failed:
                 self._drop(slot)
                 self._set(slot, State.FAILED, str(error))
@@ -132,12 +136,8 @@ class LookoutModels:
 
     def _load(self, slot: _Slot) -> None:
         try:
-            number = list(self._slots).index(slot.name) + 1
-            for place, source in enumerate(slot.sources):
-                if not source.startswith(ROLE_PREFIX):
-                    name = f"lookout-{number}-{place + 1}"
-                    self._registry.load(name, self._roots.folder_of(source), source)
-                    slot.loaded[source] = name
+            with self._loads:
+                self._load_sources(slot)
             detector_of([self._model(slot, source) for source in slot.sources])
         except Exception as error:  # a thread's top: whatever it is, the model failed and says why
             self._drop(slot)
@@ -147,9 +147,20 @@ class LookoutModels:
         else:
             self._set(slot, State.RUNNING)
 
+    def _load_sources(self, slot: _Slot) -> None:
+        number = list(self._slots).index(slot.name) + 1
+        for place, source in enumerate(slot.sources):
+            if not source.startswith(ROLE_PREFIX) and source not in slot.loaded:
+                name = f"lookout-{number}-{place + 1}"
+                self._registry.load(name, self._roots.folder_of(source), source)
+                slot.loaded[source] = name
+
     def _model(self, slot: _Slot, source: str) -> LoadedModel:
         if not source.startswith(ROLE_PREFIX):
-            return self._registry.get(slot.loaded[source]).model
+            name = slot.loaded.get(source)
+            if name is None:
+                raise UnknownModelError(f"{source}: was dropped meanwhile")
+            return self._registry.get(name).model
         role = source.removeprefix(ROLE_PREFIX)
         for entry in self._registry.all():
             if entry.role == role:

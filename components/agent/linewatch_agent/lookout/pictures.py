@@ -45,7 +45,8 @@ class SharedPlace:
         if self.name.lstrip("/").startswith(_OURS):
             raise BadRequestError(f"{self}: belongs to linewatch; give the mask an object of your own")
         with self._opened(os.O_WRONLY, len(data)) as fd:
-            os.pwrite(fd, data, self.offset)
+            if os.pwrite(fd, data, self.offset) != len(data):
+                raise BadRequestError(f"{self}: took a part of the mask only; is {self.folder} full?")
 
     @contextmanager
     def _opened(self, flags: int, expected: int) -> Iterator[int]:
