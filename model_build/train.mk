@@ -36,15 +36,18 @@ OWN := the project's own, trained on generated pictures
 FROM_IMAGENET := $(OWN); the trunk starts from EfficientNet-Lite0's ImageNet weights (Apache-2.0)
 BUILD_MODEL := PYTHONPATH=$(CURDIR):$(CURDIR)/components/common $(PY_TRAIN) -m model_build
 
-# From a run to its package in the bundle: $(1) folder with run/, $(2) prepared folder, $(3) model's name, $(4) target, $(5) licence, $(6) more
-# of `package`'s options.
+# The classifier asks a person where it is unsure; the segmenter takes no specks.
+EVALUATE_SurfaceClassifier := --target-escapes 0.01 --target-false-rejects 0.005
+PACKAGE_SurfaceSegmenter := --minimum-area 8
+
+# From a run to its package in the bundle: $(1) folder with run/, $(2) prepared folder, $(3) model's name, $(4) target, $(5) licence.
 define package_sample
 	@rm -rf $(1)/compiled $(1)/test $(1)/packages components/models/.$(3)
 	@$(BUILD_MODEL) compile $(1)/run $(1)/compiled --data $(2) --target $(4)
 	@$(BUILD_MODEL) predict $(1)/run $(2) $(1)/test --split test --artefact $(1)/compiled/model.onnx
-	@$(BUILD_MODEL) evaluate $(2) $(1)/evaluation --validation $(1)/run/validation --test $(1)/test
+	@$(BUILD_MODEL) evaluate $(2) $(1)/evaluation --validation $(1)/run/validation --test $(1)/test $(EVALUATE_$(3))
 	@$(BUILD_MODEL) package $(1)/compiled $(1)/packages --run $(1)/run --evaluation $(1)/evaluation --data $(2) \
-	  --name $(3) --version 1.0.0 --golden validation --licence "$(5)" $(6)
+	  --name $(3) --version 1.0.0 --golden validation --licence "$(5)" $(PACKAGE_$(3))
 	@cp -r $(1)/packages/$(3)-1-0-0/package components/models/.$(3)
 	@rm -rf components/models/$(3) && mv components/models/.$(3) components/models/$(3)
 endef
@@ -80,7 +83,7 @@ train-SurfaceClassifier: $(PAIR_CHAIN)/classifier/run/run.json
 	$(call package_sample,$(PAIR_CHAIN)/classifier,$(PAIR_CHAIN)/data,SurfaceClassifier,onnx,$(OWN))
 
 train-SurfaceSegmenter: $(PAIR_CHAIN)/segmenter/run/run.json
-	$(call package_sample,$(PAIR_CHAIN)/segmenter,$(PAIR_CHAIN)/data,SurfaceSegmenter,onnx,$(OWN),--minimum-area 8)
+	$(call package_sample,$(PAIR_CHAIN)/segmenter,$(PAIR_CHAIN)/data,SurfaceSegmenter,onnx,$(OWN))
 
 train-inspector: train-SurfaceInspector ## train SurfaceInspector on drawn parts and write its package (6 minutes on 2 quiet cores)
 

@@ -27,6 +27,8 @@ MODELS = PROJECT / "components" / "models"
 PAIR = ("SurfaceClassifier", "SurfaceSegmenter")
 NAMES = (*PAIR, "SurfaceInspector")
 MEGABYTE = 1024 * 1024
+# None of some hundred test parts may still be one in a hundred (95 % confidence).
+LEAST_SHARE = 0.01
 
 Tensors = dict[str, NDArray[Any]]
 Predict = Callable[[Tensors], Tensors]
@@ -205,8 +207,8 @@ def test_the_classifier_judges_the_demo_parts_as_its_manifest_says(parts: list[P
     good = [part for part in parts if part.label == "normal"]
     escapes = [part.part_id for part in defective if part.decision == "pass"]
     rejects = [part.part_id for part in good if part.decision == "fail"]
-    assert len(escapes) <= allowed(metrics["escapes"], len(defective)), escapes
-    assert len(rejects) <= allowed(metrics["false_rejects"], len(good)), rejects
+    assert len(escapes) <= allowed(max(metrics["escapes"], LEAST_SHARE), len(defective)), escapes
+    assert len(rejects) <= allowed(max(metrics["false_rejects"], LEAST_SHARE), len(good)), rejects
 
 
 def test_the_segmenter_finds_the_demo_parts_defects_and_little_else(parts: list[Part]) -> None:
@@ -214,8 +216,8 @@ def test_the_segmenter_finds_the_demo_parts_defects_and_little_else(parts: list[
     good = [part for part in parts if part.label == "normal"]
     escapes = [part.part_id for part in defective if not part.found]
     rejects = [part.part_id for part in good if part.found]
-    assert len(escapes) <= allowed(0.01, len(defective)), escapes
-    assert len(rejects) <= allowed(0.01, len(good)), rejects
+    assert len(escapes) <= allowed(LEAST_SHARE, len(defective)), escapes
+    assert len(rejects) <= allowed(LEAST_SHARE, len(good)), rejects
     named = [part for part in defective if part.found & part.kinds]
     assert len(named) >= 0.75 * len(defective)
 
@@ -236,8 +238,8 @@ def test_the_inspector_judges_the_demo_parts_as_its_manifest_says() -> None:
         )
         found[row["label"]] += reading.total > 0
     good, defective = decisions["normal"], decisions["anomalous"]
-    assert defective.count("pass") <= allowed(manifest.metrics["escapes"], len(defective))
-    assert good.count("fail") <= allowed(manifest.metrics["false_rejects"], len(good))
+    assert defective.count("pass") <= allowed(max(manifest.metrics["escapes"], LEAST_SHARE), len(defective))
+    assert good.count("fail") <= allowed(max(manifest.metrics["false_rejects"], LEAST_SHARE), len(good))
     # The line sends a part to review where mask and score disagree.
     assert found["anomalous"] >= 0.75 * len(defective)
     assert found["normal"] <= 0.1 * len(good)
