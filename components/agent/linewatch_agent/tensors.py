@@ -17,6 +17,7 @@ Tensors = dict[str, Array]
 # What the wire can carry, by numpy name.
 WIRE_DTYPES = frozenset({"uint8", "int16", "int32", "int64", "float16", "float32", "float64"})
 DYNAMIC = -1
+_BLAS_BYTES = 4  # BLAS multiplies single and double precision; numpy itself is slow at half precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +91,20 @@ def _as_array(tensor: SentTensor, spec: TensorSpec, attached: ExitStack) -> Arra
             f"input {spec.name!r}: {len(content)} bytes were sent, {dtype}{list(shape)} takes {expected}"
         )
     array = np.frombuffer(content, dtype=dtype).reshape(shape)
-    # A pass of 25 us for 602 KB of float32. A net answers a NaN with a score that looks like any other.
-    if dtype.kind == "f" and not np.isfinite(array).all():
+    # A net answers a NaN with a score that looks like any other.
+    if dtype.kind == "f" and not _finite(array):
         raise BadRequestError(f"input {spec.name!r}: holds NaN or infinity; send finite numbers")
     return array
+
+
+def _finite(array: Array) -> bool:
+    """Whether all numbers are. The sum of squares says so without new memory, and in half the time, but for numbers near the largest."""
+    if array.dtype.itemsize >= _BLAS_BYTES:
+        flat = array.reshape(-1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if math.isfinite(np.dot(flat, flat)):
+                return True
+    return bool(np.isfinite(array).all())
 
 
 def zeros(specs: Sequence[TensorSpec]) -> Tensors | None:

@@ -87,3 +87,20 @@ def test_zeros_need_known_sides() -> None:
     assert made is not None
     assert made["batch"].shape == (1, 2)
     assert zeros([TensorSpec("text", FLOAT, (1, -1))]) is None
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_only_numbers_are_taken_however_large(dtype: str) -> None:
+    spec = TensorSpec("x", np.dtype(dtype), (1, 5))
+    values = np.array([[0.0, -1.0, 2.0, 0.5, 3.0]], dtype)
+    for place, (value, taken) in enumerate(
+        [(np.finfo(dtype).max, True), (np.finfo(dtype).min, True), (np.nan, False), (np.inf, False), (-np.inf, False)]
+    ):
+        changed = values.copy()
+        changed[0, place] = value
+        sent = [SentTensor(changed.tobytes())]
+        if taken:
+            assert matched_inputs(sent, [spec], ExitStack())["x"].tobytes() == changed.tobytes()
+        else:
+            with pytest.raises(BadRequestError, match="holds NaN or infinity"):
+                _look(sent, [spec])
