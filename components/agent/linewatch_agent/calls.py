@@ -10,15 +10,15 @@ tests and tests/unit/agent/test_calls.py hold this module to what grpc.server do
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.message import DecodeError
 from grpc._cython import cygrpc
 
-from linewatch_agent.turns import WarmLock
+from linewatch_agent.lead import Lead
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,16 @@ _NEW_CALL, _ANSWERED, _SHUT_DOWN = object(), object(), object()
 # Cancelled calls end at once in gRPC's core; only a prediction that runs can hold a thread for longer.
 CANCEL_SECONDS = 1.0
 
-_Step = Callable[[], None]
+_AT_ONCE = 0.0  # a deadline that has passed
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """`data` None: the client sent no message."""
+
+    call: Any
+    method: str
+    data: bytes | None
 
 
 class _AbortedError(Exception):
@@ -42,7 +51,6 @@ class CallContext:
         self.code = grpc.StatusCode.OK
         self.details = ""
         self.trailing: tuple[tuple[str, str], ...] = ()
-        self.callbacks: list[Callable[[], None]] = []
 
     def abort(self, code: grpc.StatusCode, details: str) -> NoReturn:
         """End the call with an error."""
@@ -53,24 +61,20 @@ class CallContext:
         """Send `metadata` with the status."""
         self.trailing = metadata
 
-    def add_callback(self, callback: Callable[[], None]) -> bool:
-        """Call it when the answer is on its way: what the client need not wait for."""
-        self.callbacks.append(callback)
-        return True
-
 
 class UnaryServer:
     """In place of grpc.server, for services whose methods all take one message and give one. Not to be started twice."""
 
     def __init__(self, options: Sequence[tuple[str, int]], threads: int) -> None:
         self._methods: dict[str, Any] = {}
+        self._short: set[str] = set()
         self._queue = cygrpc.CompletionQueue()
         self._server = cygrpc.Server(tuple(options), False)
         self._server.register_completion_queue(self._queue)
         self._serving = False
         self._lock = threading.Lock()
-        # Held by the thread that waits for events; it alone changes the three below.
-        self._leading = WarmLock()
+        # Had by the thread that waits for events; it alone changes the three below.
+        self._lead = Lead()
         self._open_calls = 0
         self._shut_down = False
         self._ended = threading.Event()
@@ -81,9 +85,12 @@ class UnaryServer:
     def add_generic_rpc_handlers(self, handlers: object) -> None:
         """Nothing: generated code gives the same handlers again, by name, to `add_registered_method_handlers`."""
 
-    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
-        """Serve the methods of `service`."""
-        self._methods |= {f"/{service}/{name}": handler for name, handler in handlers.items()}
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any], *, short: bool = False) -> None:
+        """Serve the methods of `service`. `short`: they take milliseconds, and are answered in the lead where nobody else calls."""
+        methods = {f"/{service}/{name}": handler for name, handler in handlers.items()}
+        self._methods |= methods
+        if short:
+            self._short |= methods.keys()
 
     def add_insecure_port(self, address: str) -> None:
         """Raises RuntimeError when `address` cannot be bound."""
@@ -96,6 +103,7 @@ class UnaryServer:
         with self._lock:
             self._serving = True
             self._request_call()
+        self._lead.start()
         for thread in self._threads:
             thread.start()
 
@@ -110,7 +118,9 @@ class UnaryServer:
             self._server.cancel_all_calls()
             if not self._ended.wait(CANCEL_SECONDS):
                 log.warning("a call does not end; it is left behind")
+                self._lead.stop()
                 return
+        self._lead.stop()
         for thread in self._threads:
             thread.join(CANCEL_SECONDS)
         self._server.destroy()
@@ -120,42 +130,51 @@ class UnaryServer:
         self._server.request_call(self._queue, self._queue, _NEW_CALL)
 
     def _work(self) -> None:
-        while True:
-            with self._leading:
-                answer = self._next_request()
-            if answer is None:
-                return
-            try:
-                answer()
-            except Exception:  # a thread's top: one bad call must not take a thread from the others
-                log.exception("a call failed outside its handler")
-            del answer  # it holds the request, and the next turn may come in days
-
-    def _next_request(self) -> _Step | None:
-        """Take events until one is a request that has come; what answers it, or None after the last event."""
         while not self._ended.is_set():
+            lead = self._lead.take()
+            request = self._next_request(lead)
+            self._lead.pass_on(lead)
+            if request is not None:
+                self._answer(request)
+            del request  # the next turn may come in days
+
+    def _next_request(self, lead: int) -> _Request | None:
+        """The next request that is to be answered out of the lead; None after the last event and when the lead was passed on."""
+        while not self._ended.is_set() and self._lead.held_by(lead):
             try:
-                answer = self._turn()
-            except Exception:  # as above
+                request = self._turn()
+            except Exception:  # as below
                 log.exception("a call could not be taken")
                 continue
-            if answer is not None:
-                return answer
+            if request is None:
+                continue
+            if not self._short_and_alone(request):
+                return request
+            request = self._answer(request, lead)
+            if request is not None:
+                return request
         return None
 
-    def _turn(self) -> _Step | None:
+    def _short_and_alone(self, request: _Request) -> bool:
+        """Whether to answer it in the lead."""
+        if self._open_calls > 1:
+            self._lead.share()
+            return False
+        return request.method in self._short and self._lead.begin()
+
+    def _turn(self, deadline: float | None = None) -> _Request | None:
         """Take one event. It must not outlive the turn: it would hold a call that has ended."""
         # Without a time limit: `stop` makes the last event, and a call that is cancelled makes its own.
-        event = self._queue.poll()
+        event = self._queue.poll(deadline)
         if event.tag is _NEW_CALL:
             self._begin(event)
         elif event.tag is _ANSWERED:
             self._open_calls -= 1
         elif event.tag is _SHUT_DOWN:
             self._shut_down = True
-        else:
+        elif event.tag is not None:
             call, method = event.tag
-            return partial(self._answer, call, method, event.batch_operations[0].message())
+            return _Request(call, method, event.batch_operations[0].message())
         if self._shut_down and not self._open_calls:
             self._ended.set()
         return None
@@ -175,17 +194,32 @@ class UnaryServer:
         else:
             _end(event.call, grpc.StatusCode.UNIMPLEMENTED, f"{method[:200]}: there is no such method")
 
-    def _answer(self, call: Any, method: str, data: bytes | None) -> None:
-        if data is None:
-            _end(call, grpc.StatusCode.UNIMPLEMENTED, f'"{method}" requires exactly one request message.')
-            return
-        context = CallContext()
-        response = _response(method, self._methods[method], data, context)
+    def _answer(self, request: _Request, lead: int | None = None) -> _Request | None:
+        """In the `lead`, look before the answer whether anybody else called; a request that is found is to be answered next."""
+        context, found = CallContext(), None
         try:
-            _end(call, context.code, context.details, context.trailing, response)
-        finally:
-            for callback in context.callbacks:
-                callback()
+            try:
+                response = self._said(request, context)
+            finally:
+                if lead is not None and self._lead.end(lead):
+                    found = self._looked()
+            _end(request.call, context.code, context.details, context.trailing, response)
+        except Exception:  # a thread's top: one bad call must not take a thread from the others
+            log.exception("a call failed outside its handler")
+        return found
+
+    def _looked(self) -> _Request | None:
+        found = self._turn(_AT_ONCE)
+        if self._open_calls > 1:
+            self._lead.share()
+        return found
+
+    def _said(self, request: _Request, context: CallContext) -> bytes | None:
+        if request.data is not None:
+            return _response(request.method, self._methods[request.method], request.data, context)
+        context.code = grpc.StatusCode.UNIMPLEMENTED
+        context.details = f'"{request.method}" requires exactly one request message.'
+        return None
 
 
 def _response(method: str, handler: Any, data: bytes, context: CallContext) -> bytes | None:

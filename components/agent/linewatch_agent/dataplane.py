@@ -1,10 +1,8 @@
 """What the agent does for its clients, without any transport."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from functools import partial
 
 from linewatch_agent.captures import CaptureRequest, Captures, CaptureState
 from linewatch_agent.counters import Counters
@@ -13,14 +11,6 @@ from linewatch_agent.metrics import Metrics
 from linewatch_agent.registry import Entry, ModelRegistry
 from linewatch_agent.roots import ModelRoots
 from linewatch_agent.tensors import SentTensor, Tensors, matched_inputs
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """Outputs by name, in the model's order. `count`, to be called once, keeps the figures: no client need wait for that."""
-
-    outputs: Tensors
-    count: Callable[[], None]
 
 
 class DataPlane:
@@ -35,8 +25,8 @@ class DataPlane:
         self._metrics = metrics
         self._roots = roots
 
-    def predict(self, name: str, sent: Sequence[SentTensor]) -> Prediction:
-        """Run a model once. Raises UnknownModelError, BadRequestError."""
+    def predict(self, name: str, sent: Sequence[SentTensor]) -> Tensors:
+        """Run a model once: its outputs by name, in its order. Raises UnknownModelError, BadRequestError."""
         try:
             net = self._registry.get(name).model.net
             with self._metrics.prediction(), ExitStack() as attached:
@@ -48,11 +38,9 @@ class DataPlane:
         except Exception:
             self._counters.add("predict_errors")
             raise
-        return Prediction(outputs, partial(self._counted, name, ready - start, done - ready))
-
-    def _counted(self, name: str, inputs: float, run: float) -> None:
-        self._metrics.predicted(name, inputs, run)
+        self._metrics.predicted(name, ready - start, done - ready)
         self._counters.add("predictions")
+        return outputs
 
     def load(self, name: str, url: str) -> Entry:
         """Load the model in the folder `url` under `name`. Raises as ModelRoots.folder_of and ModelRegistry.load."""

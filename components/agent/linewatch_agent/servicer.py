@@ -36,7 +36,7 @@ def add_to_server(servicer: "WireServicer", server: UnaryServer) -> None:
     """Serve its methods. Predict's response is serialised already."""
     add_AgentServicer_to_server(servicer, server)
     predict = grpc.unary_unary_rpc_method_handler(servicer.Predict, wire.PredictRequest.FromString, bytes)
-    server.add_registered_method_handlers(SERVICE, {"Predict": predict})
+    server.add_registered_method_handlers(SERVICE, {"Predict": predict}, short=True)
 
 
 class WireServicer(AgentServicer):
@@ -49,9 +49,7 @@ class WireServicer(AgentServicer):
     @answered
     def Predict(self, request: wire.PredictRequest, context: grpc.ServicerContext) -> bytes:  # type: ignore[override]  # serialised
         """See agent.proto. The response as it goes over the wire."""
-        prediction = self._plane.predict(_name(request), [_sent(tensor) for tensor in request.tensors])
-        context.add_callback(prediction.count)
-        return response_message(prediction.outputs)
+        return response_message(self._plane.predict(_name(request), [_sent(tensor) for tensor in request.tensors]))
 
     @answered
     def LoadModel(self, request: wire.LoadModelRequest, context: grpc.ServicerContext) -> wire.LoadModelResponse:

@@ -21,7 +21,8 @@ class FairLock:
         with self._guard:
             return len(self._waiting)
 
-    def __enter__(self) -> None:
+    def acquire(self) -> None:
+        """Wait for it."""
         with self._guard:
             if not self._held:
                 self._held = True
@@ -32,12 +33,19 @@ class FairLock:
         # As long as those before it take; each of them has the lock for one prediction.
         turn.acquire()
 
-    def __exit__(self, *_: object) -> None:
+    def release(self) -> None:
+        """Let the next one have it. Any thread may do it."""
         with self._guard:
             if self._waiting:
                 self._take_next().release()  # handed over: nobody comes in between
             else:
                 self._held = False
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
     def _take_next(self) -> threading.Lock:
         return self._waiting.popleft()

@@ -15,8 +15,6 @@ import pytest
 from linewatch_agent.calls import CallContext, UnaryServer
 from linewatch_agent_api import agent_pb2 as wire
 
-from tests.unit.agent.support import wait_until
-
 # Far more than any of these takes; only a failing test waits so long.
 SECONDS = 10.0
 # Depends on how far gRPC's core is with the connection when the call comes; clients take both for an agent that is away.
@@ -26,14 +24,14 @@ Behaviour = Callable[[Any, CallContext], Any]
 
 @contextmanager
 def served(
-    behaviour: Behaviour, folder: Path, threads: int = 3, most_bytes: int = 4096
+    behaviour: Behaviour, folder: Path, threads: int = 3, *, short: bool = False, most_bytes: int = 4096
 ) -> Iterator[tuple[UnaryServer, grpc.Channel]]:
     """A server with the one method /test.Test/Ask, which takes and gives DescribeModelRequest, and a channel to it."""
     handler = grpc.unary_unary_rpc_method_handler(
         behaviour, wire.DescribeModelRequest.FromString, wire.DescribeModelRequest.SerializeToString
     )
     server = UnaryServer((("grpc.max_receive_message_length", most_bytes),), threads)
-    server.add_registered_method_handlers("test.Test", {"Ask": handler})
+    server.add_registered_method_handlers("test.Test", {"Ask": handler}, short=short)
     address = f"unix:{folder}/calls.sock"
     server.add_insecure_port(address)
     server.start()
@@ -210,30 +208,52 @@ def test_a_stop_lets_a_call_end_and_refuses_new_ones(tmp_path: Path) -> None:
         server.stop(0)  # once more is no error
 
 
-def test_what_no_client_waits_for_is_done_after_the_answer(tmp_path: Path) -> None:
-    answered, done = threading.Event(), list[str]()
+def test_a_short_method_is_answered_by_one_thread_where_nobody_else_calls(tmp_path: Path) -> None:
+    threads = set[int]()
 
-    def later(name: str) -> Callable[[], None]:
-        def note() -> None:
-            done.append(f"{name} after the answer" if answered.wait(SECONDS) else name)
-
-        return note
-
-    def behaviour(request: Any, context: CallContext) -> Any:
-        context.add_callback(later(request.name))
-        if request.name == "refused":
-            context.abort(grpc.StatusCode.NOT_FOUND, "no")
+    def behaviour(request: Any, _context: CallContext) -> Any:
+        threads.add(threading.get_ident())
         return request
 
-    with served(behaviour, tmp_path) as (_, channel):
-        ask(channel, wire.DescribeModelRequest(name="answered").SerializeToString())
-        assert status(lambda: ask(channel, wire.DescribeModelRequest(name="refused").SerializeToString()))[1] == "no"
-        answered.set()
-        wait_until(lambda: len(done) == 2)
-    assert sorted(done) == ["answered after the answer", "refused after the answer"]
+    with served(behaviour, tmp_path, short=True) as (_, channel):
+        for _ in range(20):
+            ask(channel)
+    assert len(threads) <= 2  # two where this machine pauses for as long as a call may take in the lead
 
 
-def test_a_stop_does_not_wait_for_a_call_that_hangs(tmp_path: Path) -> None:
+def test_a_short_method_that_hangs_holds_up_nobody_else(tmp_path: Path) -> None:
+    running, go_on = threading.Event(), threading.Event()
+
+    def first_hangs(request: Any, _context: CallContext) -> Any:
+        if not running.is_set():
+            running.set()
+            go_on.wait(SECONDS)
+        return request
+
+    with served(first_hangs, tmp_path, short=True) as (_, channel):
+        call = channel.unary_unary("/test.Test/Ask").future(b"", timeout=SECONDS)
+        assert running.wait(SECONDS)
+        for _ in range(3):
+            ask(channel)
+        go_on.set()
+        assert call.result() == b""
+        ask(channel)
+
+
+def test_short_calls_side_by_side_are_answered_side_by_side(tmp_path: Path) -> None:
+    both = threading.Barrier(2)
+
+    def behaviour(request: Any, _context: CallContext) -> Any:
+        both.wait(SECONDS)  # broken unless two calls are in it at once
+        return request
+
+    with served(behaviour, tmp_path, short=True) as (_, channel):
+        calls = [channel.unary_unary("/test.Test/Ask").future(b"", timeout=SECONDS) for _ in range(2)]
+        assert [call.result() for call in calls] == [b"", b""]
+
+
+@pytest.mark.parametrize("short", [False, True])
+def test_a_stop_does_not_wait_for_a_call_that_hangs(short: bool, tmp_path: Path) -> None:
     running, go_on = threading.Event(), threading.Event()
 
     def hang(request: Any, _context: CallContext) -> Any:
@@ -241,7 +261,7 @@ def test_a_stop_does_not_wait_for_a_call_that_hangs(tmp_path: Path) -> None:
         go_on.wait(SECONDS)
         return request
 
-    with served(hang, tmp_path) as (server, channel):
+    with served(hang, tmp_path, short=short) as (server, channel):
         call = channel.unary_unary("/test.Test/Ask").future(b"", timeout=SECONDS)
         assert running.wait(SECONDS)
         server.stop(0.05)

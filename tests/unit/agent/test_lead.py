@@ -1,0 +1,79 @@
+"""Who waits for the next event, and what becomes of a call that is answered in the lead."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from linewatch_agent.lead import SHARED_SECONDS, Lead
+
+from tests.unit.agent.support import wait_until
+
+
+@pytest.fixture
+def lead() -> Iterator[Lead]:
+    lead = Lead()
+    lead.start()
+    yield lead
+    lead.stop()
+
+
+def next_of(lead: Lead) -> threading.Thread:
+    """A thread that waits for the lead and keeps it."""
+    thread = threading.Thread(target=lead.take, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_the_lead_is_had_by_one_and_passed_on_once(lead: Lead) -> None:
+    first = lead.take()
+    waiting = next_of(lead)
+    assert lead.held_by(first)
+    lead.pass_on(first)
+    waiting.join(10)
+    assert not waiting.is_alive()
+    assert not lead.held_by(first)
+    third = next_of(lead)
+    lead.pass_on(first)  # no longer its own to pass on
+    time.sleep(0.05)
+    assert third.is_alive()
+
+
+def test_short_work_in_the_lead_keeps_it(lead: Lead) -> None:
+    number = lead.take()
+    for _ in range(3):
+        assert lead.begin()
+        assert lead.end(number)
+    assert lead.held_by(number)
+
+
+def test_work_that_takes_too_long_loses_the_lead_and_is_not_begun_again_soon(lead: Lead) -> None:
+    number = lead.take()
+    waiting = next_of(lead)
+    assert lead.begin()
+    waiting.join(10)
+    assert not waiting.is_alive()
+    assert not lead.end(number)
+    assert not lead.held_by(number)
+    assert not lead.begin()
+
+
+def test_the_patrol_rests_when_nothing_is_done_and_comes_back(lead: Lead) -> None:
+    number = lead.take()
+    assert lead.begin()
+    assert lead.end(number)
+    wait_until(lambda: not lead.patrolling)
+    waiting = next_of(lead)
+    assert lead.begin()
+    waiting.join(10)
+    assert not waiting.is_alive()
+
+
+def test_side_by_side_nobody_works_in_the_lead(lead: Lead) -> None:
+    number = lead.take()
+    lead.share()
+    assert not lead.begin()
+    assert lead.held_by(number)
+    lead.share(-SHARED_SECONDS)
+    assert lead.begin()
+    assert lead.end(number)
