@@ -173,7 +173,7 @@ class Attack:
 
 
 def _predict(model: str) -> edge.PredictRequest:
-    metadata = edge.TensorMetadata(name=b"picture", data_type=edge.UINT8, shape=[1, SIDE, SIDE, 3])
+    metadata = edge.TensorMetadata(name=b"image", data_type=edge.UINT8, shape=[1, SIDE, SIDE, 3])
     tensor = edge.Tensor(tensor_metadata=metadata, byte_data=bytes(SIDE * SIDE * 3))
     return edge.PredictRequest(name=model, tensors=[tensor])
 
