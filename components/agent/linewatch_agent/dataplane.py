@@ -8,7 +8,6 @@ from functools import partial
 
 from linewatch_agent.captures import CaptureRequest, Captures, CaptureState
 from linewatch_agent.counters import Counters
-from linewatch_agent.errors import UnknownModelError
 from linewatch_agent.metrics import Metrics
 from linewatch_agent.registry import Entry, ModelRegistry
 from linewatch_agent.roots import ModelRoots
@@ -60,13 +59,7 @@ class DataPlane:
 
     def unload(self, name: str) -> None:
         """Drop a model that a client loaded. Raises UnknownModelError."""
-        entry = self._registry.get(name)
-        if entry.role is not None:
-            raise UnknownModelError(
-                f"model {name!r} was not loaded by a client: it serves the role {entry.role!r} for its model component, "
-                "and leaves when that component is removed"
-            )
-        self._registry.remove(name)
+        self._registry.remove(name, by_client=True)
 
     def models(self) -> tuple[Entry, ...]:
         """Everything that is loaded, by name."""

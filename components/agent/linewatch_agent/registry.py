@@ -43,11 +43,7 @@ class ModelRegistry:
     def get(self, name: str) -> Entry:
         """Raises UnknownModelError, which lists what is loaded."""
         with self._lock:
-            entry = self._entries.get(name)
-            if entry is not None:
-                return entry
-            loaded = ", ".join(sorted(self._entries)) or "none"
-        raise UnknownModelError(f"model {name[:MAX_NAME_LENGTH]!r} is not loaded; loaded: {loaded}")
+            return self._known(name)
 
     def all(self) -> tuple[Entry, ...]:
         """Every entry, by name."""
@@ -80,13 +76,17 @@ class ModelRegistry:
         with self._lock:
             self._entries[entry.name] = entry
 
-    def remove(self, name: str) -> Entry:
-        """Predictions that run on it still end well. Raises UnknownModelError."""
-        entry = self.get(name)
+    def remove(self, name: str, *, by_client: bool = False) -> None:
+        """Predictions that run on it still end well. Raises UnknownModelError, for a client also when it serves a role."""
         with self._lock:
-            self._entries.pop(name, None)
+            entry = self._known(name)
+            if by_client and entry.role is not None:
+                raise UnknownModelError(
+                    f"model {name!r} was not loaded by a client: it serves the role {entry.role!r} for its model component, "
+                    "and leaves when that component is removed"
+                )
+            del self._entries[name]
         log.info("model %s: dropped", name)
-        return entry
 
     def memory_bytes(self) -> int:
         """What all models together are counted with."""
@@ -101,6 +101,13 @@ class ModelRegistry:
                 yield
         finally:
             self._turns.release()
+
+    def _known(self, name: str) -> Entry:
+        entry = self._entries.get(name)
+        if entry is None:
+            loaded = ", ".join(sorted(self._entries)) or "none"
+            raise UnknownModelError(f"model {name[:MAX_NAME_LENGTH]!r} is not loaded; loaded: {loaded}")
+        return entry
 
     def _refuse_known(self, name: str) -> None:
         known = self._entries.get(name)
