@@ -63,13 +63,14 @@ class ModelRegistry:
         log.info("model %s: loaded from %s, about %.1f MB", name, folder, entry.model.memory_bytes / 1e6)
         return entry
 
-    def load_aside(self, folder: Path, url: str) -> LoadedModel:
+    def load_aside(self, folder: Path, url: str, freed_bytes: int = 0) -> LoadedModel:
         """Load without adding: nothing that runs is touched. Waits for its turn, however many clients load.
 
+        `freed_bytes`: what the budget counts for a model that is gone and whose place this one takes.
         Raises NothingThereError, NotLoadableError, NoMemoryError.
         """
         with self._loading:
-            return self._load(folder, url)
+            return self._load(folder, url, freed_bytes)
 
     def put(self, entry: Entry) -> None:
         """Add, in place of what had this name, between two predictions."""
@@ -114,15 +115,15 @@ class ModelRegistry:
         if known is not None:
             raise ModelExistsError(f"model {name!r} is loaded already, from {known.model.url}; unload it first")
 
-    def _load(self, folder: Path, url: str) -> LoadedModel:
+    def _load(self, folder: Path, url: str, freed_bytes: int = 0) -> LoadedModel:
         source = self._loader.find(folder)
-        self._check_budget(folder, source.size_bytes)
+        self._check_budget(folder, source.size_bytes, freed_bytes)
         model = self._loader.load(source, url)
-        self._check_budget(folder, model.memory_bytes)
+        self._check_budget(folder, model.memory_bytes, freed_bytes)
         return model
 
-    def _check_budget(self, folder: Path, more_bytes: int) -> None:
-        used = self.memory_bytes()
+    def _check_budget(self, folder: Path, more_bytes: int, freed_bytes: int) -> None:
+        used = self.memory_bytes() - freed_bytes
         if used + more_bytes > self._budget_bytes:
             raise NoMemoryError(
                 f"{folder}: needs about {more_bytes / 1e6:.1f} MB, {used / 1e6:.1f} of the {self._budget_bytes / 1e6:.1f} MB "
