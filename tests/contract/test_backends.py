@@ -67,6 +67,7 @@ def test_describes_names_types_and_shapes(backend: Backend) -> None:
     net = _loaded(backend, "score")
     assert net.inputs == (TensorSpec("picture", np.dtype("uint8"), (1, 4, 4, 3)),)
     assert net.outputs == (TensorSpec("score", np.dtype("float32"), (1, 1)),)
+    assert net.ended == ""
 
 
 def test_an_output_keeps_its_name_when_the_runtime_fuses_nodes(backend: Backend) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from linewatch_agent.backends.dlr.backend import DlrBackend, DlrNet, Patience, installed_runtime
+from linewatch_agent.backends.dlr.wire import Ran
 from linewatch_agent.errors import NotLoadableError, RuntimeEndedError
 from linewatch_agent.folders import Format
 from linewatch_agent.loading import ModelLoader
@@ -137,8 +138,28 @@ def processor_seconds(pid: int) -> float:
 def test_a_hang_ends_with_its_process() -> None:
     net = DlrBackend(1, Patience(load=60, run=0.5)).load(NEO / "score" / "compiled.so")
     os.kill(net.pid, signal.SIGSTOP)
-    with pytest.raises(RuntimeEndedError, match=r"did not answer within 0\.5 s and was ended"):
+    assert net.ended == ""
+    for _ in range(2):
+        with pytest.raises(RuntimeEndedError, match=r"did not answer within 0\.5 s and was ended"):
+            net.predict({"picture": PICTURE})
+    assert net.ended == "compiled.so: DLR's process did not answer within 0.5 s and was ended"
+    wait_until(lambda: not running(net.pid))
+
+
+def test_an_end_is_seen_without_a_prediction() -> None:
+    net = DlrBackend(1).load(NEO / "score" / "compiled.so")
+    assert net.ended == ""
+    os.kill(net.pid, signal.SIGKILL)
+    wait_until(lambda: net.ended != "")
+    assert net.ended == "compiled.so: DLR's process crashed by SIGKILL"
+
+
+def test_a_process_that_answers_nonsense_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = DlrBackend(1).load(NEO / "score" / "compiled.so")
+    monkeypatch.setattr(net._process, "ask", lambda *_: (Ran(), bytearray(1)))
+    with pytest.raises(RuntimeEndedError, match="answered something else and was ended"):
         net.predict({"picture": PICTURE})
+    assert net.ended
     wait_until(lambda: not running(net.pid))
 
 

@@ -19,6 +19,8 @@ class Counters:
         "models_activated",
         "models_refused",
         "models_retired",
+        "models_ended",
+        "models_reloaded",
         "messages_dropped",
     )
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 from linewatch_agent.captures import CaptureRequest, Captures, CaptureState
 from linewatch_agent.counters import Counters
-from linewatch_agent.errors import UnknownModelError
+from linewatch_agent.errors import RuntimeEndedError
 from linewatch_agent.metrics import Metrics
 from linewatch_agent.registry import Entry, ModelRegistry
 from linewatch_agent.roots import ModelRoots
@@ -26,14 +26,14 @@ class DataPlane:
         self._roots = roots
 
     def predict(self, name: str, sent: Sequence[SentTensor]) -> Tensors:
-        """Run a model once: its outputs by name, in its order. Raises UnknownModelError, BadRequestError."""
+        """Run a model once: its outputs by name, in its order. Raises UnknownModelError, BadRequestError, RuntimeEndedError."""
         try:
-            net = self._registry.get(name).model.net
+            entry = self._registry.get(name)
             with self._metrics.prediction(), ExitStack() as attached:
                 start = time.perf_counter()
-                inputs = matched_inputs(sent, net.inputs, attached)
+                inputs = matched_inputs(sent, entry.model.net.inputs, attached)
                 ready = time.perf_counter()
-                outputs = net.predict(inputs)
+                outputs = _run(entry, inputs)
                 done = time.perf_counter()
         except Exception:
             self._counters.add("predict_errors")
@@ -48,13 +48,7 @@ class DataPlane:
 
     def unload(self, name: str) -> None:
         """Drop a model that a client loaded. Raises UnknownModelError."""
-        entry = self._registry.get(name)
-        if entry.role is not None:
-            raise UnknownModelError(
-                f"model {name!r} was not loaded by a client: it serves the role {entry.role!r} for its model component, "
-                "and leaves when that component is removed"
-            )
-        self._registry.remove(name)
+        self._registry.remove(name, by_client=True)
 
     def models(self) -> tuple[Entry, ...]:
         """Everything that is loaded, by name."""
@@ -72,3 +66,16 @@ class DataPlane:
     def capture_status(self, capture_id: str) -> CaptureState:
         """Raises UnknownCaptureError."""
         return self._captures.state_of(capture_id)
+
+
+def _run(entry: Entry, inputs: Tensors) -> Tensors:
+    """Raises as Net.predict; a runtime that has ended with what becomes of the model."""
+    try:
+        return entry.model.net.predict(inputs)
+    except RuntimeEndedError as error:
+        cure = (
+            f"the agent loads it again for the role {entry.role!r}"
+            if entry.role
+            else "unload the model and load it again"
+        )
+        raise RuntimeEndedError(f"{error}; {cure}") from error

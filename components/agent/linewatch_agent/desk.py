@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 INSPECTOR = "com.linewatch.Inspector"
 # Offers are repeated until they are answered: when the queue is full, the newest message is dropped and counted.
 MAX_QUEUED = 64
-# How often is looked for what can be retired.
+# How often is looked for what can be retired, and for what has ended.
 TICK_SECONDS = 1.0
 # A package that is being loaded is waited for; the runtimes send SIGKILL some seconds after SIGTERM.
 STOP_SECONDS = 5.0
@@ -80,6 +80,7 @@ class ModelDesk:
             if raw is not None:
                 self._guarded(lambda raw=raw: self._handle(raw))  # type: ignore[misc]  # bound to this turn's message
             if time.monotonic() >= due:
+                self._guarded(self._roles.reload_due)
                 self._guarded(self._retire)
                 due = time.monotonic() + TICK_SECONDS
 

@@ -3,6 +3,11 @@
 from linewatch_common.errors import InputError
 
 
+def unforeseen(error: Exception) -> str:
+    """What no adapter foresaw, in one line."""
+    return f"{type(error).__name__}: {error}"
+
+
 class RequestError(InputError):
     """Base of every refusal."""
 

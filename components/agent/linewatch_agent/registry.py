@@ -43,11 +43,7 @@ class ModelRegistry:
     def get(self, name: str) -> Entry:
         """Raises UnknownModelError, which lists what is loaded."""
         with self._lock:
-            entry = self._entries.get(name)
-            if entry is not None:
-                return entry
-            loaded = ", ".join(sorted(self._entries)) or "none"
-        raise UnknownModelError(f"model {name[:MAX_NAME_LENGTH]!r} is not loaded; loaded: {loaded}")
+            return self._known(name)
 
     def all(self) -> tuple[Entry, ...]:
         """Every entry, by name."""
@@ -67,26 +63,31 @@ class ModelRegistry:
         log.info("model %s: loaded from %s, about %.1f MB", name, folder, entry.model.memory_bytes / 1e6)
         return entry
 
-    def load_aside(self, folder: Path, url: str) -> LoadedModel:
+    def load_aside(self, folder: Path, url: str, freed_bytes: int = 0) -> LoadedModel:
         """Load without adding: nothing that runs is touched. Waits for its turn, however many clients load.
 
+        `freed_bytes`: what the budget counts for a model that is gone and whose place this one takes.
         Raises NothingThereError, NotLoadableError, NoMemoryError.
         """
         with self._loading:
-            return self._load(folder, url)
+            return self._load(folder, url, freed_bytes)
 
     def put(self, entry: Entry) -> None:
         """Add, in place of what had this name, between two predictions."""
         with self._lock:
             self._entries[entry.name] = entry
 
-    def remove(self, name: str) -> Entry:
-        """Predictions that run on it still end well. Raises UnknownModelError."""
-        entry = self.get(name)
+    def remove(self, name: str, *, by_client: bool = False) -> None:
+        """Predictions that run on it still end well. Raises UnknownModelError, for a client also when it serves a role."""
         with self._lock:
-            self._entries.pop(name, None)
+            entry = self._known(name)
+            if by_client and entry.role is not None:
+                raise UnknownModelError(
+                    f"model {name!r} was not loaded by a client: it serves the role {entry.role!r} for its model component, "
+                    "and leaves when that component is removed"
+                )
+            del self._entries[name]
         log.info("model %s: dropped", name)
-        return entry
 
     def memory_bytes(self) -> int:
         """What all models together are counted with."""
@@ -102,20 +103,27 @@ class ModelRegistry:
         finally:
             self._turns.release()
 
+    def _known(self, name: str) -> Entry:
+        entry = self._entries.get(name)
+        if entry is None:
+            loaded = ", ".join(sorted(self._entries)) or "none"
+            raise UnknownModelError(f"model {name[:MAX_NAME_LENGTH]!r} is not loaded; loaded: {loaded}")
+        return entry
+
     def _refuse_known(self, name: str) -> None:
         known = self._entries.get(name)
         if known is not None:
             raise ModelExistsError(f"model {name!r} is loaded already, from {known.model.url}; unload it first")
 
-    def _load(self, folder: Path, url: str) -> LoadedModel:
+    def _load(self, folder: Path, url: str, freed_bytes: int = 0) -> LoadedModel:
         source = self._loader.find(folder)
-        self._check_budget(folder, source.size_bytes)
+        self._check_budget(folder, source.size_bytes, freed_bytes)
         model = self._loader.load(source, url)
-        self._check_budget(folder, model.memory_bytes)
+        self._check_budget(folder, model.memory_bytes, freed_bytes)
         return model
 
-    def _check_budget(self, folder: Path, more_bytes: int) -> None:
-        used = self.memory_bytes()
+    def _check_budget(self, folder: Path, more_bytes: int, freed_bytes: int) -> None:
+        used = self.memory_bytes() - freed_bytes
         if used + more_bytes > self._budget_bytes:
             raise NoMemoryError(
                 f"{folder}: needs about {more_bytes / 1e6:.1f} MB, {used / 1e6:.1f} of the {self._budget_bytes / 1e6:.1f} MB "

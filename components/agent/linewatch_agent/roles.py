@@ -26,11 +26,14 @@ from linewatch_common.windows import Schedule
 
 from linewatch_agent.active import ActiveFile, ActivePackage
 from linewatch_agent.counters import Counters
+from linewatch_agent.errors import unforeseen
 from linewatch_agent.loading import LoadedModel
 from linewatch_agent.packages import PackageStore, StoredPackage
 from linewatch_agent.proof import Proof, prove
 from linewatch_agent.proving import ProvingMark
 from linewatch_agent.registry import Entry, ModelRegistry
+from linewatch_agent.reloading import Reloads
+from linewatch_agent.serving import ActiveModel
 from linewatch_agent.waiting import WaitingModels
 
 log = logging.getLogger(__name__)
@@ -40,28 +43,9 @@ REPLACED_SECONDS = 60.0
 MAX_REASON = 300
 
 
-@dataclass(slots=True)
-class _Active:
-    """`offered`: a model component stands behind it since our start. `withdrawn_at`: monotonic, when that one said that it goes.
-
-    `previous`: the manifest digest of the package that it replaced, the way back; None after that way was taken.
-    """
-
-    role: str
-    package: StoredPackage
-    model: LoadedModel
-    offered: bool
-    withdrawn_at: float | None = None
-    previous: str | None = None
-
-    @property
-    def identifier(self) -> str:
-        return self.package.manifest.identifier
-
-
 @dataclass(frozen=True, slots=True)
 class _Replaced:
-    active: _Active
+    active: ActiveModel
     since: float
     by: str
 
@@ -84,7 +68,7 @@ class RoleSettings:
 class _State:
     """`unrestored`: recorded and not served, by role: a key that is missing or a disk that was not read may come back."""
 
-    active: dict[str, _Active] = field(default_factory=dict)
+    active: dict[str, ActiveModel] = field(default_factory=dict)
     unrestored: dict[str, ActivePackage] = field(default_factory=dict)
     replaced: list[_Replaced] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)  # by role; "" for all of them
@@ -93,7 +77,7 @@ class _State:
 class Roles:
     """Changed by one thread; `statuses`, `waiting`, `orphaned` and `problems` may be asked by any.
 
-    `on_change` hears of every model that is active or waits anew.
+    `on_change` hears of every model that is active or waits anew, that has ended or serves again.
     """
 
     def __init__(
@@ -118,6 +102,7 @@ class Roles:
         self._lock = threading.Lock()
         self._state = _State()
         self._waiting = WaitingModels(settings.schedule, clock, on_change)
+        self._reloads = Reloads(registry, store, counters, clock, on_change)
         self._mark = ProvingMark(settings.root / "proving.json")
 
     def restore(self) -> None:
@@ -136,7 +121,7 @@ class Roles:
                 self._not_restored(role, package, str(error))
             except Exception as error:  # what no adapter foresaw: the other roles are to be served all the same
                 log.exception("role %s: an internal error", role)
-                self._not_restored(role, package, _unforeseen(error))
+                self._not_restored(role, package, unforeseen(error))
         self._store.sweep([self._settings.root / package.folder for package in recorded.values()])
 
     def answer(self, offer: ModelOffered) -> ModelProved | ModelActivated | ModelWaiting | ModelRefused:
@@ -147,7 +132,7 @@ class Roles:
             return self._refused(offer, str(error))
         except Exception as error:  # what no adapter foresaw: without an answer the deployment would not know why
             log.exception("model %s: an internal error", offer.identifier)
-            return self._refused(offer, _unforeseen(error))
+            return self._refused(offer, unforeseen(error))
 
     def stop(self) -> None:
         """The process ends. From any thread."""
@@ -181,10 +166,18 @@ class Roles:
         self._counters.add("models_retired", len(retired))
         return retired
 
+    def reload_due(self) -> None:
+        """Load again what serves a role and whose runtime has ended; call it often. A damaged copy leaves the role to the next offer."""
+        for active in list(self._state.active.values()):
+            try:
+                self._reloads.look(active)
+            except PackageError as error:
+                self._give_up(active, str(error))
+
     def statuses(self) -> dict[str, RoleStatus]:
         """Each role's model, for the heartbeat."""
         with self._lock:
-            return {role: _status(active) for role, active in self._state.active.items()}
+            return {role: active.status() for role, active in self._state.active.items()}
 
     def waiting(self) -> dict[str, WaitingModel]:
         """Each role's model that waits for the maintenance window, for the heartbeat."""
@@ -203,13 +196,22 @@ class Roles:
             )
 
     def problems(self) -> str:
-        """What could not be restored and has no successor yet; empty when all is well."""
+        """What could not be restored and has no successor yet, and what is down; empty when all is well."""
         with self._lock:
-            return "; ".join(self._state.problems.values())
+            down = [active.outage.problem for active in self._state.active.values() if active.outage.problem]
+            return "; ".join([*self._state.problems.values(), *down])
 
     def _not_restored(self, role: str, package: ActivePackage, reason: str) -> None:
         self._state.unrestored[role] = package
         self._problem(role, f"role {role}: {package.identifier} is not restored: {reason}")
+
+    def _give_up(self, active: ActiveModel, reason: str) -> None:
+        """Its component, which no longer sees it named, offers it again, and that repairs our copy."""
+        with self._lock:
+            del self._state.active[active.role]
+        self._drop_from_memory(active)
+        self._not_restored(active.role, self._recorded(active.package, active.previous), reason)
+        self._on_change()
 
     def _refused(self, offer: ModelOffered, reason: str) -> ModelRefused:
         self._counters.add("models_refused")
@@ -221,7 +223,7 @@ class Roles:
         if package.manifest.role != role:
             raise PackageError(f"its manifest says role {package.manifest.role!r}")
         model = self._registry.load_aside(package.folder, str(package.folder))
-        self._serve(_Active(role, package, model, offered=False, previous=recorded.previous))
+        self._serve(ActiveModel(role, package, model, offered=False, previous=recorded.previous))
         log.info("role %s: %s restored from our own copy", role, recorded.identifier)
 
     def _prove(self, offer: ModelOffered) -> ModelProved:
@@ -243,6 +245,8 @@ class Roles:
     def _activate(self, offer: ModelOffered) -> ModelActivated | ModelWaiting:
         before = self._state.active.get(offer.role)
         if before is not None and _is_same(before, offer):
+            if self._reloads.is_down(before):
+                self._reloads.load(before, self._taken(offer))  # what is answered as active answers
             before.offered, before.withdrawn_at = True, None
             self._leave_other_roles(before)
             # A rollback. Where another component stands behind what waited, it offers again.
@@ -261,7 +265,7 @@ class Roles:
             if package.fresh:
                 self._store.drop(package.folder)
             raise
-        active = _Active(offer.role, package, model, offered=True, previous=previous)
+        active = ActiveModel(offer.role, package, model, offered=True, previous=previous)
         self._serve(active)
         self._leave_other_roles(active)
         self._waiting.drop(offer.role, f"{offer.identifier} is active")
@@ -332,7 +336,7 @@ class Roles:
             previous=previous,
         )
 
-    def _serve(self, active: _Active) -> None:
+    def _serve(self, active: ActiveModel) -> None:
         self._registry.put(Entry(active.identifier, active.model, active.role))
         state = self._state
         with self._lock:
@@ -353,7 +357,7 @@ class Roles:
             if name != role and active.package.manifest.name == model
         ]
 
-    def _leave_other_roles(self, active: _Active) -> None:
+    def _leave_other_roles(self, active: ActiveModel) -> None:
         """Other versions of this model are replaced by it, whatever their role is."""
         for role in self._other_roles(active.role, active.package.manifest.name):
             with self._lock:
@@ -366,7 +370,7 @@ class Roles:
             except StorageError as error:
                 log.warning("role %s: %s comes back at the next start: %s", role, other.identifier, error)
 
-    def _replace(self, before: _Active, by: str) -> str | None:
+    def _replace(self, before: ActiveModel, by: str) -> str | None:
         self._state.replaced.append(_Replaced(before, self._clock(), by))
         return before.identifier if before.identifier != by else None
 
@@ -397,7 +401,7 @@ class Roles:
             self._store.drop(active.package.folder)
             yield self._retired(active, f"withdrawn, and not offered again for {patience / 60:.0f} min")
 
-    def _drop_from_memory(self, active: _Active) -> bool:
+    def _drop_from_memory(self, active: ActiveModel) -> bool:
         """False when the name serves another package by now."""
         served = {entry.name: entry.model for entry in self._registry.all()}
         if served.get(active.identifier) is not active.model:
@@ -405,7 +409,7 @@ class Roles:
         self._registry.remove(active.identifier)
         return True
 
-    def _retired(self, active: _Active, reason: str) -> ModelRetired:
+    def _retired(self, active: ActiveModel, reason: str) -> ModelRetired:
         log.info("model %s retired: %s", active.identifier, reason)
         return ModelRetired(
             identifier=active.identifier, role=active.role, by=self._settings.component, reason=reason[:MAX_REASON]
@@ -417,11 +421,7 @@ class Roles:
             self._state.problems[role] = problem
 
 
-def _unforeseen(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
-
-
-def _is_same(active: _Active, offer: ModelOffered) -> bool:
+def _is_same(active: ActiveModel, offer: ModelOffered) -> bool:
     return (active.identifier, active.package.digest) == (offer.identifier, offer.manifest_digest)
 
 
@@ -433,13 +433,4 @@ def _activated(offer: ModelOffered, replaced: str | None) -> ModelActivated:
         manifest_digest=offer.manifest_digest,
         nonce=offer.nonce,
         replaced=replaced,
-    )
-
-
-def _status(active: _Active) -> RoleStatus:
-    return RoleStatus(
-        identifier=active.identifier,
-        version=active.package.manifest.version,
-        folder=str(active.package.folder),
-        manifest_digest=active.package.digest,
     )

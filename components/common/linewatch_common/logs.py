@@ -9,6 +9,8 @@ import sys
 import threading
 import time
 
+log = logging.getLogger(__name__)
+
 
 class _OneLine(logging.Formatter):
     def __init__(self) -> None:
@@ -20,10 +22,18 @@ class _OneLine(logging.Formatter):
 
 
 def set_up_logging(level: str = "INFO") -> None:
-    """Send every record at `level` or above to stdout, one line each. Called once, by `__main__`."""
+    """Send every record at `level` or above to stdout, one line each. Called once, by `__main__`.
+
+    An unknown level is said and counts as INFO: a wrong word about the log must not stop a line.
+    """
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(_OneLine())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    known = logging.getLevelNamesMapping()
+    logging.basicConfig(level=known.get(level.upper(), logging.INFO), handlers=[handler], force=True)
+    if level.upper() not in known:
+        log.warning(
+            "LINEWATCH_LOG_LEVEL: %s is not one of %s: taken as INFO", capped(repr(level), 50), ", ".join(known)
+        )
     # The client logs each link by its memory address; the bus says the same in words.
     logging.getLogger("awsiot").setLevel(logging.WARNING)
     # What the AWS client says at DEBUG holds its session tokens.

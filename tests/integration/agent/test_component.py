@@ -1,14 +1,18 @@
 """The agent on the bus, as the other components meet it."""
 
 import importlib
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from linewatch_agent.__main__ import build_component
+from linewatch_agent.backends.dlr.backend import installed_runtime
 from linewatch_agent.component import AgentComponent
 from linewatch_agent.config import AgentConfig, validate
 from linewatch_agent_api.client import AgentClient
@@ -21,7 +25,7 @@ from linewatch_common.service import Context
 from linewatch_common.topics import Topics
 
 from tests.fakes.bus import FakeCore
-from tests.unit.agent.support import make_package, offer_of, wait_until
+from tests.unit.agent.support import make_package, neo_package, offer_of, wait_until
 
 TOPICS = Topics("line1")
 
@@ -132,6 +136,27 @@ def test_a_broken_copy_shows_in_the_heartbeat(folder: Path) -> None:
     with _agent(core, folder / "work") as again:
         wait_until(lambda: again.status().state is ComponentState.DEGRADED)
         assert "model.onnx" in again.status().reason
+
+
+def _children() -> set[int]:
+    return {int(pid) for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()}
+
+
+@pytest.mark.skipif(installed_runtime() is None, reason="the extra dlr is not installed")
+def test_a_neo_model_of_a_role_comes_back_by_itself_after_its_process_crashed(folder: Path) -> None:
+    """Nobody may unload it, and its component sees it named in the heartbeat: without the agent the line is in error for good."""
+    core, picture = FakeCore(), {"picture": np.full((1, 4, 4, 3), 51, np.uint8)}
+    with _agent(core, folder / "work") as agent:
+        known = _children()
+        _offer(core, offer_of(neo_package(folder / "p")), ModelActivated)
+        (pid,) = _children() - known
+        status = agent.status().agent
+        assert status is not None
+        with AgentClient(status.endpoint) as client:
+            os.kill(pid, signal.SIGSEGV)
+            wait_until(lambda: agent.status().counters["models_reloaded"] == 1)
+            assert client.predict("Tiny-1-0-0", picture)["score"].item() == pytest.approx(0.2)
+        assert (agent.status().state, agent.status().counters["models_ended"]) == (ComponentState.READY, 1)
 
 
 def test_the_legacy_socket_is_a_second_door(folder: Path) -> None:

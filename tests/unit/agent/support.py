@@ -56,6 +56,14 @@ def make_package(
     return folder
 
 
+def neo_package(folder: Path) -> Path:
+    """A whole package whose model is SageMaker Neo's result."""
+    compiled = MODELS / "neo" / "score"
+    files = {path.name: _sha256(path) for path in compiled.iterdir()}
+    make_package(folder, changes={"format": "neo", "model": "compiled.so", "files": files})
+    return Path(shutil.copytree(compiled, folder, dirs_exist_ok=True))
+
+
 def _inspector(folder: Path, name: str, version: str, changes: dict[str, Any]) -> Path:
     """Its mask is the brightness of cells of 4 x 4 pixels, its score the brightest cell."""
     model_folder(folder, "inspector")

@@ -15,6 +15,8 @@ import pytest
 from linewatch_agent.calls import CallContext, UnaryServer
 from linewatch_agent_api import agent_pb2 as wire
 
+from tests.unit.agent.support import wait_until
+
 # Far more than any of these takes; only a failing test waits so long.
 SECONDS = 10.0
 # Depends on how far gRPC's core is with the connection when the call comes; clients take both for an agent that is away.

@@ -40,7 +40,7 @@ class Counting:
     def __init__(self, net: Any) -> None:
         self.net, self.calls = net, 0
         self.inputs, self.outputs = net.inputs, net.outputs
-        self.outside_bytes = 0
+        self.outside_bytes, self.ended = 0, ""
 
     def predict(self, inputs: Any) -> Any:
         self.calls += 1

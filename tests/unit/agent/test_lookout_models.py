@@ -40,9 +40,9 @@ class MeetingRegistry(ModelRegistry):
         self.found()
         return entry
 
-    def remove(self, name: str) -> Entry:
+    def remove(self, name: str, *, by_client: bool = False) -> None:
         self.removing()
-        return super().remove(name)
+        super().remove(name, by_client=by_client)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import shutil
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -57,6 +58,47 @@ def test_load_list_remove(registry: ModelRegistry, tmp_path: Path) -> None:
     registry.remove("b")
     with pytest.raises(UnknownModelError, match="'b' is not loaded; loaded: a"):
         registry.get("b")
+
+
+class ObservedLock:
+    """Calls `after` when it was released."""
+
+    def __init__(self, after: Callable[[], object]) -> None:
+        self._lock, self._after = threading.Lock(), after
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+        self._after()
+
+
+def test_of_two_clients_that_drop_a_model_at_once_one_is_told_that_it_is_gone(
+    registry: ModelRegistry, tmp_path: Path
+) -> None:
+    registry.load("a", model_folder(tmp_path / "m"), "m")
+    step = threading.Barrier(2, timeout=20)  # they go side by side, step by step
+
+    def drop() -> str:
+        try:
+            registry.remove("a", by_client=True)
+        except UnknownModelError:
+            return "refused"
+        return "ok"
+
+    registry._lock = ObservedLock(step.wait)  # type: ignore[assignment]
+    with ThreadPoolExecutor(2) as clients:
+        assert sorted(clients.map(lambda _: drop(), range(2))) == ["ok", "refused"]
+
+
+def test_a_package_that_comes_into_service_during_an_unload_stays(registry: ModelRegistry, tmp_path: Path) -> None:
+    """Under the name of the model that a client loaded and drops."""
+    model = registry.load("Tiny-1-0-0", model_folder(tmp_path / "m"), "m").model
+    waiting = [Entry("Tiny-1-0-0", model, "classifier")]
+    registry._lock = ObservedLock(lambda: registry.put(waiting.pop()) if waiting else None)  # type: ignore[assignment]
+    registry.remove("Tiny-1-0-0", by_client=True)
+    assert registry.get("Tiny-1-0-0").role == "classifier"
 
 
 def test_a_known_name_is_refused_before_anything_is_read(registry: ModelRegistry, tmp_path: Path) -> None:

@@ -58,8 +58,9 @@ class Bench:
         self.work = work
         self.core = build_core(config, "d", work, ())
         loader = ModelLoader(backends or {}, trust_of(config, work))
+        self.registry = ModelRegistry(loader, 10**9) if backends else self.core.registry
         self.roles = Roles(
-            ModelRegistry(loader, 10**9) if backends else self.core.registry,
+            self.registry,
             PackageStore(work / "models", 100_000_000, trust_of(config, work)),
             ActiveFile(work / "active.json"),
             RoleSettings(component=NAME, root=work / "models", latency_budget_ms=5000, withdrawal_seconds=PATIENCE),
@@ -70,7 +71,7 @@ class Bench:
 
     @property
     def loaded(self) -> list[str]:
-        return [entry.name for entry in self.core.registry.all()]
+        return [entry.name for entry in self.registry.all()]
 
     @property
     def serving(self) -> dict[str, str]:
@@ -239,7 +240,7 @@ def test_a_slow_model_is_refused_before_its_whole_golden_set_was_run(package: Pa
     runs: list[Tensors] = []
 
     class Counted:
-        inputs, outputs, outside_bytes = net.inputs, net.outputs, 0
+        inputs, outputs, outside_bytes, ended = net.inputs, net.outputs, 0, ""
 
         def predict(self, inputs: Tensors) -> Tensors:
             runs.append(inputs)

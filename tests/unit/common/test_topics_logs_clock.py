@@ -1,6 +1,7 @@
 """Names of topics, log lines, time stamps."""
 
 import logging
+from collections.abc import Iterator
 
 import pytest
 from linewatch_common.clock import utc_text
@@ -44,6 +45,34 @@ def test_the_aws_client_never_tells_its_tokens(capsys: pytest.CaptureFixture[str
     said = capsys.readouterr().out
     assert "loaded" in said
     assert "secret" not in said
+
+
+@pytest.fixture
+def level_after() -> Iterator[None]:
+    """The root logger's level is as before: other tests look for its records."""
+    before = logging.getLogger().level
+    yield
+    logging.getLogger().setLevel(before)
+
+
+@pytest.mark.usefixtures("level_after")
+@pytest.mark.parametrize(("level", "said"), [("debug", ["fine", "coarse"]), ("Error", []), ("WARN", ["coarse"])])
+def test_a_level_is_taken_in_any_case(level: str, said: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logging(level)
+    logging.getLogger("x").debug("fine")
+    logging.getLogger("x").warning("coarse")
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == said
+
+
+@pytest.mark.usefixtures("level_after")
+@pytest.mark.parametrize("level", ["", "VERBOSE", "10", "a\nb" * 40])
+def test_an_unknown_level_is_one_line_that_names_the_known_ones(level: str, capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logging(level)
+    logging.getLogger("x").debug("fine")
+    [line] = capsys.readouterr().out.splitlines()
+    assert " WARNING linewatch_common.logs: LINEWATCH_LOG_LEVEL: " in line
+    assert "ERROR, WARN" in line
+    assert line.endswith("DEBUG, NOTSET: taken as INFO")
 
 
 def test_a_peers_string_is_capped_and_escaped() -> None:

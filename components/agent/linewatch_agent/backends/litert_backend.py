@@ -40,6 +40,7 @@ class LiteRtNet:
     """One interpreter, which is not safe for concurrent use: predictions on one model run one after the other."""
 
     outside_bytes = 0
+    ended = ""
 
     def __init__(self, interpreter: Any) -> None:
         given, answered = interpreter.get_input_details(), interpreter.get_output_details()

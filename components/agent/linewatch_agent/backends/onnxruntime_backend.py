@@ -53,6 +53,7 @@ class OnnxRuntimeNet:
     """A session; it admits concurrent runs."""
 
     outside_bytes = 0
+    ended = ""
 
     def __init__(self, session: Any) -> None:
         self.inputs = tuple(_spec(node) for node in session.get_inputs())

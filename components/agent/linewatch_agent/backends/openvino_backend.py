@@ -74,6 +74,7 @@ class OpenVinoNet:
     """
 
     outside_bytes = 0
+    ended = ""
 
     def __init__(self, model: Any, compiled: Any) -> None:
         self.inputs = _specs(model.inputs, compiled.inputs, "input")

@@ -21,6 +21,10 @@ class Net(Protocol):
     def outside_bytes(self) -> int:
         """The memory that it holds in RAM outside of this process."""
 
+    @property
+    def ended(self) -> str:
+        """Why it will never predict again: the process of its own that it runs in is gone. In one line; empty while it lives."""
+
     def predict(self, inputs: Tensors) -> Tensors:
         """Run once; may be called from several threads. The arrays answered belong to the caller, C-contiguous, in output order.
 

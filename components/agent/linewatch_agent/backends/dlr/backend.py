@@ -109,6 +109,12 @@ class DlrNet:
         return self._process.resident_bytes()
 
     @property
+    def ended(self) -> str:
+        """See Net."""
+        why = self._process.ended
+        return f"{self._name}: DLR's process {why}" if why else ""
+
+    @property
     def pid(self) -> int:
         """Of the process that runs it."""
         return self._process.pid
@@ -121,15 +127,12 @@ class DlrNet:
             try:
                 answer, content = self._process.ask(Run(), body, sum(self._sizes), self._seconds)
             except EndedError as error:
-                raise RuntimeEndedError(
-                    f"{self._name}: DLR's process {error}; unload the model and load it again"
-                ) from error
-        if isinstance(answer, Refused):
-            raise BadRequestError(f"DLR refuses the inputs: {answer.reason}")
-        if not isinstance(answer, Ran) or len(content) != sum(self._sizes):
-            raise RuntimeEndedError(
-                f"{self._name}: DLR's process answered something else; unload the model and load it again"
-            )
+                raise RuntimeEndedError(f"{self._name}: DLR's process {error}") from error
+            if isinstance(answer, Refused):
+                raise BadRequestError(f"DLR refuses the inputs: {answer.reason}")
+            if not isinstance(answer, Ran) or len(content) != sum(self._sizes):
+                self._process.close("answered something else and was ended")
+                raise RuntimeEndedError(self.ended)
         return self._outputs(content)
 
     def _outputs(self, content: bytearray) -> Tensors:

@@ -68,6 +68,11 @@ class DlrProcess:
         """Its number; 0 before it started."""
         return self._process.pid if self._process is not None else 0
 
+    @property
+    def ended(self) -> str:
+        """Why it is gone, in one line; empty while it runs. Does not wait: of a hang only a request learns."""
+        return self._why or (self._with_words(self._exit()) if self._ended.is_set() else "")
+
     def start(self) -> None:
         """Raises EndedError."""
         try:
@@ -99,7 +104,7 @@ class DlrProcess:
         """The last that it printed before it ended, in one line; waits for its end."""
         self.close()
         self._ended.wait(_END_SECONDS)
-        return capped(_PLACE.sub("", self._words), 300)
+        return self._last_words()
 
     def resident_bytes(self) -> int:
         """Its memory that is in RAM; 0 when it is gone."""
@@ -109,9 +114,9 @@ class DlrProcess:
             return 0
         return pages * resource.getpagesize()
 
-    def close(self) -> None:
+    def close(self, why: str = "was ended") -> None:
         """End it, without waiting. It keeps nothing that a kill could spoil."""
-        self._why = self._why or "was ended"
+        self._why = self._why or why
         if self._link is not None:
             self._link.close()
         if self._process is not None:
@@ -125,11 +130,21 @@ class DlrProcess:
     def _end_told(self, why: str) -> str:
         """How it ended, and its last words; `why` where it did not end by itself."""
         self._ended.wait(_END_SECONDS)  # it may be about to
+        return self._with_words(self._exit() or why)
+
+    def _exit(self) -> str:
+        """How it ended; empty while it runs."""
         code = self._process.poll() if self._process is not None else None
-        words = self.words()
-        if code is not None:
-            why = f"crashed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        if code is None:
+            return ""
+        return f"crashed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+    def _with_words(self, why: str) -> str:
+        words = self._last_words()
         return f"{why}: {words}" if words else why
+
+    def _last_words(self) -> str:
+        return capped(_PLACE.sub("", self._words), 300)
 
     def _keep(self, theirs: socket.socket) -> None:
         command = [sys.executable, "-I", "-c", _START, json.dumps(sys.path), str(theirs.fileno()), str(os.getpid())]
