@@ -2,13 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from linewatch_camera.sources.capture_port import VideoCapture
+from linewatch_camera.sources.capture_port import Opener, VideoCapture
 from linewatch_camera.sources.live import LiveSource
 from linewatch_camera.sources.opencv import v4l2_opener, without_secrets
 from linewatch_camera.sources.port import Picture, SourceFailure
@@ -166,7 +166,7 @@ def test_a_device_that_is_not_there_is_tried_again_with_growing_pauses() -> None
 @pytest.mark.parametrize("device", ["/dev/" + "v" * 300, "99999999999"])
 def test_a_name_that_no_device_can_have_does_not_end_the_draining(device: str) -> None:
     later = FakeDevice()
-    openers = iter([v4l2_opener(device, 1.0), Plug(later)])
+    openers: Iterator[Opener] = iter([v4l2_opener(device, 1.0), Plug(later)])
 
     def opened() -> VideoCapture:
         return next(openers)()
