@@ -90,7 +90,11 @@ class MqttIotCore:
         log.warning("the broker is not connected: %s", reason)
 
     def _on_message(self, _client: Any, _data: Any, message: Any) -> None:
-        topic, payload = message.topic, bytes(message.payload)
+        try:
+            topic, payload = message.topic, bytes(message.payload)
+        except UnicodeDecodeError as error:  # MQTT forbids it; raised on from here it would end paho's thread
+            log.warning("a message whose topic is no text was dropped: %s", error)
+            return
         self._in_loop(lambda: self._deliver(topic, payload))
 
     def _in_loop(self, action: Callable[[], None]) -> None:

@@ -91,7 +91,7 @@ def _split_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--test-share", type=float, default=0.3, help="of a random split (default 0.3)")
     parser.add_argument("--folds", type=int, default=5, help="folds of the training pictures (default 5)")
-    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same split (default 0)")
+    parser.add_argument("--seed", type=seed, default=0, help="the same seed gives the same split (default 0)")
     parser.add_argument(
         "--crossing",
         choices=["refuse", "leave-out"],
@@ -169,6 +169,14 @@ def progress(things: Iterable[T], what: str) -> Iterator[T]:
     """The same things, with a bar on stderr where that is a terminal or a log that somebody reads."""
     bar: Any = tqdm(things, desc=what, mininterval=1, leave=False)
     return iter(bar)
+
+
+def seed(text: str) -> int:
+    """A seed on a command line, of which numpy takes no negative one."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    return value
 
 
 def _share(text: str) -> float:

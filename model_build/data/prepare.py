@@ -188,7 +188,15 @@ class Preparer:
         key = f"{read.digest}:{classes.bits(read.masks)}"
         kept = done.get(record.id)
         if kept is not None and kept[0] == key and self._is_whole(kept[1]):
-            return kept[1]
+            # The files are as before; what the source says of the picture may be something else by now.
+            return msgspec.structs.replace(
+                kept[1],
+                source=printable(record.source),
+                part=printable(record.part),
+                split=record.split,
+                defective=read.defective,
+                weak=read.weak,
+            )
         self._room(read.picture.nbytes)
         shape = (read.picture.shape[0], read.picture.shape[1])
         picture = encode_png(read.picture)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TypeVar, TypeVarTuple, Unpack, assert_never
 
 import msgspec
-from linewatch_common.errors import LinewatchError, MessageError
+from linewatch_common.errors import LinewatchError, MessageError, UnavailableError
 from linewatch_common.logs import Complaints
 from linewatch_common.messages import (
     Alert,
@@ -135,13 +135,13 @@ class Live:
         return msgspec.json.encode(self.state()).decode()
 
     async def find(self, frame_id: str) -> Inspection:
-        """An inspection by its frame. Raises as Archive.find."""
+        """An inspection by its frame. Raises as Archive.find, UnavailableError also while Inspector was not heard yet."""
         return await _in(self._ledger_worker, self._archive.find, self._known_places(), frame_id)
 
     def _known_places(self) -> Places:
         places = self._places()
         if places is None:
-            raise MessageError(PLACE_UNKNOWN)
+            raise UnavailableError(PLACE_UNKNOWN)
         return places
 
     def _places(self) -> Places | None:
@@ -293,9 +293,9 @@ async def _in(worker: Executor, call: Callable[[Unpack[Arguments]], Result], *ar
 
 
 def _arrival_of(verdict: Verdict) -> float:
-    """When a verdict of the ledger was published, in monotonic seconds."""
+    """When a verdict of the ledger was published, in monotonic seconds; of one from the future (the clock was set back) as far ago."""
     age = datetime.now(tz=UTC) - datetime.fromisoformat(verdict.published_at)
-    return time.monotonic() - max(0.0, age.total_seconds())
+    return time.monotonic() - abs(age.total_seconds())
 
 
 async def _again_and_again(step: Callable[[], Awaitable[None]]) -> None:

@@ -23,6 +23,8 @@ MAX_CONNECTIONS = 128
 SEND_BUFFER_BYTES = 128 * 1024
 # A viewer that takes nothing for so long is dropped by the kernel; else its buffers and its place would stay taken while it lives.
 USER_TIMEOUT_MS = 20_000
+# A connection that says nothing is asked after so long whether its other end is there: that of an unplugged laptop would stay for ever.
+KEEPALIVE_SECONDS = 60
 
 
 class WebServer:
@@ -108,7 +110,7 @@ class WebServer:
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """A bound and listening TCP socket; its connections inherit small buffers and the timeout. Raises OSError."""
+    """A bound and listening TCP socket; its connections inherit small buffers and the timeouts. Raises OSError."""
     address = "127.0.0.1" if host == "localhost" else host
     family = socket.AF_INET6 if ipaddress.ip_address(address).version == 6 else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -116,6 +118,8 @@ def listening_socket(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
         listener.bind((address, port))
         listener.listen(MAX_CONNECTIONS)
         listener.setblocking(False)

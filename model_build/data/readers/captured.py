@@ -5,9 +5,9 @@ from pathlib import Path
 
 from linewatch_common.errors import InputError, UnavailableError
 from linewatch_common.ledger import LEDGER_FILE, LedgerReader
-from linewatch_common.store import SUFFIX, read_inspection
+from linewatch_common.store import SUFFIX, StoredInspection, read_inspection
 
-from model_build.data.records import Options, Record, safe_id
+from model_build.data.records import Options, Record, safe_id, unusable
 
 
 class Captured:
@@ -30,21 +30,31 @@ class Captured:
         for path in sorted(_store(folder).glob(f"[0-9]*/*{SUFFIX}")):
             try:
                 labels = ledger.labels(path.stem)
-                if labels:
-                    yield _record(path, labels[-1].label == "fail", options)
             except UnavailableError as error:
                 raise InputError(str(error)) from error
+            if labels:
+                yield _record(path, labels[-1].label == "fail", options)
 
 
 def _record(path: Path, defective: bool, options: Options) -> Record:
-    part = read_inspection(path).verdict.part_id or path.stem
+    try:
+        part = _stored(path).verdict.part_id or path.stem
+    except InputError as error:  # the newest files of a store may be broken after a power cut
+        return unusable(path.stem, str(path), str(error))
     return Record(
         id=safe_id(path.stem),
         source=str(path),
         part=options.part_of(path.stem, part),
         defective=defective,
-        picture=lambda: read_inspection(path).picture,
+        picture=lambda: _stored(path).picture,
     )
+
+
+def _stored(path: Path) -> StoredInspection:
+    try:
+        return read_inspection(path)
+    except UnavailableError as error:
+        raise InputError(str(error)) from error
 
 
 def _store(folder: Path) -> Path:

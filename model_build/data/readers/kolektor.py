@@ -13,6 +13,7 @@ from model_build.data.readers.mask_files import mask_from
 from model_build.data.records import Options, Record, safe_id, unusable
 
 _MANIFEST_BYTES = 64 * 1024 * 1024
+_DEFECTIVE = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
 class KolektorWithManifest:
@@ -37,6 +38,10 @@ class KolektorWithManifest:
             if row["id"] not in pictures:
                 yield unusable(row["id"], str(path), f"{path} line {line}: no picture {row['id']!r} in images/")
                 continue
+            if _word(row) not in _DEFECTIVE:
+                said = f"defective is {row['defective']!r}, expected one of {', '.join(_DEFECTIVE)}"
+                yield unusable(row["id"], str(path), f"{path} line {line}: {said}")
+                continue
             yield self._record(row, pictures[row["id"]], inside(folder, f"masks/{row['id']}.png"), options)
 
     def _record(self, row: dict[str, str], picture: Path, mask: Path, options: Options) -> Record:
@@ -45,11 +50,16 @@ class KolektorWithManifest:
             id=safe_id(row["id"]),
             source=str(picture),
             part=options.part_of(picture.name, part),
-            defective=row["defective"].strip().lower() in {"1", "true", "yes"},
+            defective=_DEFECTIVE[_word(row)],
             picture=reads(picture),
             masks=mask_from(mask) if mask.is_file() else None,
             split=row.get("suggested_split") or None,
         )
+
+
+def _word(row: dict[str, str]) -> str:
+    """What a row says of its picture; a short row says nothing."""
+    return (row["defective"] or "").strip().lower()
 
 
 class KolektorSDD:

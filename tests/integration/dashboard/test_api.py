@@ -111,7 +111,7 @@ def test_a_ledger_path_outside_the_store_is_not_read(bench: PageBench, client: h
 def test_before_inspector_was_heard_nothing_is_looked_for(bench: PageBench, client: httpx.Client) -> None:
     bench.inspect(1, jpeg=picture(5))
     answer = client.get(f"/api/inspection/{frame(1)}")
-    assert answer.status_code == 404
+    assert answer.status_code == 503
     assert "has not said" in answer.json()["error"]
 
 

@@ -16,7 +16,7 @@ from linewatch_common.topics import Topics
 from linewatch_dashboard.composition import compose
 from linewatch_dashboard.config import DashboardConfig
 from linewatch_dashboard.disk import DiskArchive
-from linewatch_dashboard.server import STOP_SECONDS
+from linewatch_dashboard.server import KEEPALIVE_SECONDS, STOP_SECONDS, listening_socket
 
 from tests.fakes.bus import FakeCore
 from tests.integration.dashboard.bench import PageBench, eventually, page_bench
@@ -77,6 +77,15 @@ def test_it_stops_while_it_waits_for_its_port(tmp_path: Path) -> None:
         begin = time.monotonic()
         dashboard.stop()
         assert time.monotonic() - begin < STOP_SECONDS
+
+
+def test_the_other_end_of_a_connection_that_says_nothing_is_asked_for() -> None:
+    """A browser opens some ahead of time; one that was unplugged then would hold its place among MAX_CONNECTIONS for ever."""
+    with listening_socket("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        listener.setblocking(True)
+        with listener.accept()[0] as taken:
+            assert taken.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            assert taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == KEEPALIVE_SECONDS
 
 
 @pytest.mark.parametrize(("host", "warned"), [("127.0.0.1", False), ("0.0.0.0", True)])  # noqa: S104 - what is tested

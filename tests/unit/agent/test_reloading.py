@@ -75,7 +75,7 @@ def counted(bench: Bench) -> tuple[int, int]:
 
 def score(bench: Bench, name: str = "Tiny-1-0-0") -> float:
     answer = plane(bench).predict(name, [SentTensor(PICTURE.tobytes(), "picture")])
-    return round(float(answer.outputs["score"].item()), 5)
+    return round(float(answer["score"].item()), 5)
 
 
 def plane(bench: Bench) -> DataPlane:

@@ -68,6 +68,15 @@ def test_a_bad_file_is_a_failure_with_its_name_and_the_next_one_follows(tmp_path
     assert isinstance(taken[6], Picture)
 
 
+def test_a_pipe_that_somebody_holds_open_is_a_failure_too(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "1.png")
+    held = os.open(tmp_path / "1.png", os.O_RDWR)
+    (taken,) = read_all(source(tmp_path))
+    os.close(held)
+    assert isinstance(taken, SourceFailure)
+    assert taken.reason == "1.png: the file is empty"
+
+
 @pytest.mark.parametrize("loop", [False, True])
 def test_a_restart_goes_on_after_the_cursor(tmp_path: Path, loop: bool) -> None:
     for number in range(1, 6):

@@ -2,12 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from linewatch_camera.sources.capture_port import Opener, VideoCapture
 from linewatch_camera.sources.live import LiveSource
 from linewatch_camera.sources.opencv import v4l2_opener, without_secrets
 from linewatch_camera.sources.port import Picture, SourceFailure
@@ -160,6 +161,24 @@ def test_a_device_that_is_not_there_is_tried_again_with_growing_pauses() -> None
     assert made.reconnects == 0
     made.close()
     assert plug.tries < 10
+
+
+@pytest.mark.parametrize("device", ["/dev/" + "v" * 300, "99999999999"])
+def test_a_name_that_no_device_can_have_does_not_end_the_draining(device: str) -> None:
+    later = FakeDevice()
+    openers: Iterator[Opener] = iter([v4l2_opener(device, 1.0), Plug(later)])
+
+    def opened() -> VideoCapture:
+        return next(openers)()
+
+    made = LiveSource("v4l2 x", opened, read_timeout=5.0, slot_bytes=SLOT)
+    made.start(0)
+    with pytest.raises(UnavailableError, match=r"^v4l2 x: cannot be opened: "):
+        made.read()
+    later.show()
+    assert brightness(made.read()) == 1
+    later.unplug()
+    made.close()
 
 
 def test_a_driver_that_raises_is_a_lost_device_not_a_dead_camera() -> None:

@@ -21,6 +21,13 @@ def test_each_command_explains_itself() -> None:
     assert len(set(said)) == len(said)
 
 
+@pytest.mark.parametrize("command", ["prepare", "train"])
+def test_a_negative_seed_is_a_wrong_command_line(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parser_for(command).parse_args([command, "a", "b", "--seed", "-1"])
+    assert "--seed: -1 is below 0" in capsys.readouterr().err
+
+
 def test_help_lists_every_command() -> None:
     listed = {
         line.split()[0]

@@ -4,6 +4,7 @@ import os
 import shutil
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -209,6 +210,22 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(tmp_path: Path) -> None:
     assert len(list(data.verify())) == 14
     assert (tmp_path / "out" / picture_name("anomalous-100")).stat().st_ino == kept.st_ino  # not written again
     assert not partial.exists()
+
+
+def test_a_resumed_run_takes_the_part_and_the_label_that_the_source_gives_now(tmp_path: Path) -> None:
+    """A part that was named anew, a person's second word: an old one would part what belongs together, or teach a mistake."""
+    raw, settings = reference(tmp_path / "raw", good=2, defective=0), Settings("any")
+    records, left = listed(reader_for(raw).records(raw, Options()), settings)
+
+    def pulled_plug() -> Iterator[Record]:
+        yield from records
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Preparer(tmp_path / "out", settings).run(records, left, pulled_plug())
+    now = [replace(record, part="bracket", split="test", defective=True) for record in records]
+    for entry in Preparer(tmp_path / "out", settings).run(now, left, iter(now)).index.entries:
+        assert (entry.part, entry.split, entry.defective, entry.weak) == ("bracket", "test", True, True)
 
 
 def test_a_full_disk_is_one_line_and_what_is_done_is_kept(tmp_path: Path) -> None:

@@ -370,6 +370,18 @@ def test_captured_parts_count_when_a_person_labelled_them(tmp_path: Path) -> Non
     assert record.defective is True  # the last word counts
     assert record.masks is None
     assert decode_picture(record.picture(), "x").shape == (HEIGHT, WIDTH)
+    path.write_bytes(path.read_bytes()[:100])  # a power cut
+    (record,) = read(tmp_path, "captured").values()
+    assert "not a whole inspection" in told(record)
+
+
+@pytest.mark.parametrize("row", ["000,maybe", "000,", "000"])
+def test_a_manifest_that_does_not_say_what_a_picture_is_makes_it_no_good_one(row: str, tmp_path: Path) -> None:
+    save(tmp_path / "images" / "000.png", picture(1))
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "manifest.csv").write_text(f"id,defective\n{row}\n")
+    (record,) = read(tmp_path, "kolektorsdd-manifest").values()
+    assert "line 2: defective is " in told(record)
 
 
 def test_an_unknown_folder_is_told_the_known_layouts(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ class FolderSource(WaitingSource):
         limit = most_file_bytes(self._slot_bytes)
         try:
             with os.fdopen(os.open(Path(self._folder) / name, _FLAGS), "rb") as file:
-                data = file.read(limit + 1)
+                data = file.read(limit + 1) or b""  # None: a pipe that somebody holds open and writes nothing to
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror}") from error
         if len(data) > limit:

@@ -87,10 +87,8 @@ class LiveSource:
     def _drain(self) -> None:
         first = True
         while not self._closing.is_set():
-            try:
-                capture = self._opener()
-            except UnavailableError as error:
-                self._gone(str(error))
+            capture = self._opened()
+            if capture is None:
                 self._closing.wait(self._backoff.pause())
                 continue
             if not first:
@@ -99,10 +97,20 @@ class LiveSource:
             try:
                 self._drain_until_lost(capture)
             except Exception as error:  # noqa: BLE001 - the thread's top: a driver's surprise is a lost device, not a dead camera
-                self._gone(f"lost: {' '.join(str(error).split())[:160]}")
+                self._gone(f"lost: {_one_line(error)}")
             finally:
                 capture.release()
             self._closing.wait(self._backoff.pause())
+
+    def _opened(self) -> VideoCapture | None:
+        """The device, or None while it cannot be had."""
+        try:
+            return self._opener()
+        except UnavailableError as error:
+            self._gone(str(error))
+        except Exception as error:  # noqa: BLE001 - the thread's top: a folder that may not be entered may be opened later
+            self._gone(f"cannot be opened: {_one_line(error)}")
+        return None
 
     def _drain_until_lost(self, capture: VideoCapture) -> None:
         while not self._closing.is_set():
@@ -133,3 +141,7 @@ class LiveSource:
             self._away = why
             self._newest = None
             self._changed.notify_all()
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:160]

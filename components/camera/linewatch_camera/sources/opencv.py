@@ -1,5 +1,7 @@
 """OpenCV's video capture behind our seam: opening devices, streams and files. The only place that makes a cv2.VideoCapture."""
 
+import math
+import os
 import re
 from pathlib import Path
 
@@ -17,17 +19,18 @@ _SECRET_FIELD = re.compile(
 
 
 def v4l2_opener(device: str, read_timeout: float) -> Opener:
-    """Opens a V4L2 device by its path (/dev/video0, /dev/v4l/by-id/…) or number."""
+    """Opens a V4L2 device by its path (/dev/video0, /dev/v4l/by-id/…) or number; `read_timeout` counts in whole seconds, upwards."""
 
     def open_device() -> VideoCapture:
         if not device.isdecimal() and not Path(device).exists():
             raise UnavailableError("no such device")
-        milliseconds = int(read_timeout * 1000)
+        # V4L2 has no CAP_PROP_READ_TIMEOUT_MSEC: OpenCV would not open the device with it. Read once, at the process's first device.
+        os.environ["OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"] = str(math.ceil(read_timeout))
         capture = cv2.VideoCapture(
             int(device) if device.isdecimal() else device,
             cv2.CAP_V4L2,
             # One buffer in the driver: the next frame is a fresh one.
-            [cv2.CAP_PROP_BUFFERSIZE, 1, cv2.CAP_PROP_READ_TIMEOUT_MSEC, milliseconds],
+            [cv2.CAP_PROP_BUFFERSIZE, 1],
         )
         return _opened(capture, "cannot be opened as a video device")
 

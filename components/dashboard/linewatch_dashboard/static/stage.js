@@ -54,7 +54,7 @@ export class Stage {
       context.globalAlpha = 1;
     }
     if (this.boxesOn) {
-      const scale = width / (this.#header.frame_width || picture.width);
+      const scale = width / picture.width;
       drawBoxes(context, this.#header.verdict.defects, scale, this.#pixelRatio());
     }
   }
