@@ -7,6 +7,7 @@ from pathlib import Path
 from linewatch_common.errors import InputError, LinewatchError
 from linewatch_common.manifest import file_sha256
 
+from model_build.argument_types import fraction, seed
 from model_build.compiling import targets
 from model_build.compiling.artefact import LATENCY_FILE, Artefact, Tolerance
 from model_build.compiling.compiler import Job, compile_to
@@ -48,14 +49,17 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("out", type=Path, help="the artefact folder to make")
     parser.add_argument("--data", type=Path, required=True, help="the prepared folder that the run was trained on")
     parser.add_argument("--target", choices=TARGETS, default="onnx-int8", help="default: onnx-int8")
-    parser.add_argument("--seed", type=_seed, default=0, help="draws the pictures (default 0)")
+    parser.add_argument("--seed", type=seed, default=0, help="draws the pictures (default 0)")
     parser.add_argument("--calibrate", type=_count, default=40, help="pictures that calibrate (default 40)")
     parser.add_argument("--compare", type=_count, default=200, help="at most so many others are compared (default 200)")
     allowed = Tolerance()
-    parser.add_argument("--image-ap-loss", type=_share, default=allowed.image_ap, help=f"default {allowed.image_ap}")
-    parser.add_argument("--pixel-ap-loss", type=_share, default=allowed.pixel_ap, help=f"default {allowed.pixel_ap}")
+    parser.add_argument("--image-ap-loss", type=fraction, default=allowed.image_ap, help=f"default {allowed.image_ap}")
+    parser.add_argument("--pixel-ap-loss", type=fraction, default=allowed.pixel_ap, help=f"default {allowed.pixel_ap}")
     parser.add_argument(
-        "--flips", type=_share, default=allowed.flips, help=f"share of other verdicts allowed (default {allowed.flips})"
+        "--flips",
+        type=fraction,
+        default=allowed.flips,
+        help=f"share of other verdicts allowed (default {allowed.flips})",
     )
     _neo_options(parser)
     parser.set_defaults(command=_compile)
@@ -150,20 +154,6 @@ def _neo(options: argparse.Namespace) -> targets.Target:
         runs_here=not (options.neo_device or options.neo_accelerator),
         unjudged="a Neo model runs on its target only: it proves itself there by the golden set",
     )
-
-
-def _seed(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is below 0")
-    return value
-
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:  # NaN would allow every loss, and artefact.json holds no more than 1
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
 
 
 def _count(text: str) -> int:

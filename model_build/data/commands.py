@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from linewatch_common.manifest import Region
 from tqdm import tqdm
 
+from model_build.argument_types import seed
 from model_build.data.drawing import with_drawn
 from model_build.data.prepare import Preparer, Settings, counting_of, listed
 from model_build.data.prepared import PreparedSet
@@ -169,14 +170,6 @@ def progress(things: Iterable[T], what: str) -> Iterator[T]:
     """The same things, with a bar on stderr where that is a terminal or a log that somebody reads."""
     bar: Any = tqdm(things, desc=what, mininterval=1, leave=False)
     return iter(bar)
-
-
-def seed(text: str) -> int:
-    """A seed on a command line, of which numpy takes no negative one."""
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is below 0")
-    return value
 
 
 def _share(text: str) -> float:

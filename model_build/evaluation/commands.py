@@ -5,6 +5,7 @@ from pathlib import Path
 
 from linewatch_common.errors import InputError
 
+from model_build.argument_types import fraction
 from model_build.data.commands import Commands, progress
 from model_build.data.prepared import PreparedSet
 from model_build.data.splits import SPLITS_FILE, TEST, TRAIN, read_splits
@@ -41,9 +42,9 @@ def add_commands(commands: Commands) -> None:
         "--validation", type=Path, required=True, help="out-of-fold predictions of the training pictures"
     )
     parser.add_argument("--test", type=Path, required=True, help="predictions of the test split")
-    parser.add_argument("--target-escapes", type=_share, default=0.02, help="of the defective (default 0.02)")
-    parser.add_argument("--target-false-rejects", type=_share, default=0.02, help="of the good (default 0.02)")
-    parser.add_argument("--minimum-ap", type=_share, default=0.9, help="image AP that the gate asks (default 0.9)")
+    parser.add_argument("--target-escapes", type=fraction, default=0.02, help="of the defective (default 0.02)")
+    parser.add_argument("--target-false-rejects", type=fraction, default=0.02, help="of the good (default 0.02)")
+    parser.add_argument("--minimum-ap", type=fraction, default=0.9, help="image AP that the gate asks (default 0.9)")
     parser.set_defaults(command=_evaluate)
 
 
@@ -61,10 +62,3 @@ def _evaluate(options: argparse.Namespace) -> None:
     print(f"the test split was opened by {models} model(s) so far")
     if lines:
         raise InputError("the gate refuses the model: " + "; ".join(lines))
-
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value

@@ -10,9 +10,10 @@ from linewatch_common.manifest import Tiles
 from msgspec.structs import replace
 from tqdm import tqdm
 
+from model_build.argument_types import seed
 from model_build.compiling.locating import digest_of_model, model_file
 from model_build.compiling.running import open_model
-from model_build.data.commands import Commands, progress, seed
+from model_build.data.commands import Commands, progress
 from model_build.data.prepared import PreparedSet
 from model_build.data.splits import SPLITS_FILE, read_splits
 from model_build.nets.interface import NETS, net_named
