@@ -17,7 +17,6 @@ from localcore.unit import Unit
 log = logging.getLogger(__name__)
 
 ROLLED_BACK_STATUS = "FAILED_ROLLBACK_COMPLETE"
-NOT_ROLLED_BACK_STATUS = "FAILED_ROLLBACK_NOT_REQUESTED"
 
 
 @dataclass(frozen=True, slots=True)

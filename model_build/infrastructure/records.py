@@ -22,8 +22,7 @@ from model_build.fleet.store import StateStore
 from model_build.pipelines.registered import RegisteredModel
 
 T = TypeVar("T", bound=Struct)
-MAX_NAME = 80  # of a state machine's execution, with the chapter's number at its end
-_MAX_GROUP = 40
+_MAX_GROUP = 40  # an execution's name, with the chapter's number at its end, may have 80
 
 
 class Release(Struct, frozen=True, kw_only=True, tag_field="schema", tag="linewatch.Release/1"):

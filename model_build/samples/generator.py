@@ -1,6 +1,5 @@
 """Pictures of textured surfaces with and without defects, with exact masks, each from (seed, index) alone."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -57,11 +56,6 @@ def generate(settings: Settings, index: int) -> Sample:
         for kind in _kinds(rng):
             surface = _with_defect(rng, surface, kind, masks)
     return Sample(_photographed(rng, surface, settings.colour), masks, name)
-
-
-def generate_all(settings: Settings, count: int) -> Iterator[Sample]:
-    """The first `count` pictures."""
-    return (generate(settings, index) for index in range(count))
 
 
 def _kinds(rng: np.random.Generator) -> list[str]:

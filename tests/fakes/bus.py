@@ -51,7 +51,6 @@ class FakeBus:
         self._core = core
         self._configuration = configuration
         self._handlers: list[tuple[str, MessageHandler]] = []
-        self._watchers: list[Callable[[], None]] = []
         self._inbox: queue.Queue[tuple[str, bytes] | None] = queue.Queue()
         self._dead: str | None = None
         self.resets: list[str] = []
@@ -65,12 +64,6 @@ class FakeBus:
     def kill(self, reason: str) -> None:
         """Make the link dead, as a refused token does."""
         self._dead = reason
-
-    def change_configuration(self, configuration: Mapping[str, Any]) -> None:
-        """A deployment changed this component's configuration."""
-        self._configuration = dict(configuration)
-        for on_change in self._watchers:
-            on_change()
 
     def publish(self, topic: str, payload: bytes) -> None:
         self._check(topic, payload)
@@ -89,7 +82,7 @@ class FakeBus:
         return copy.deepcopy(self._configuration)
 
     def watch_configuration(self, on_change: Callable[[], None]) -> None:
-        self._watchers.append(on_change)
+        """No deployment changes it here."""
 
     def reset(self, reason: str) -> None:
         self.resets.append(reason)

@@ -16,11 +16,6 @@ def utc_now() -> str:
     return utc_text(time.time_ns())
 
 
-def monotonic_ms_since(start_ns: int) -> float:
-    """Milliseconds since a CLOCK_MONOTONIC stamp in nanoseconds, of this or another process of the same boot."""
-    return (time.monotonic_ns() - start_ns) / 1e6
-
-
 def boot_id() -> str:
     """The kernel's id of this boot: monotonic stamps and /dev/shm of another one mean nothing."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:  # noqa: PTH123 - procfs, a plain read

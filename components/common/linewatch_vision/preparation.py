@@ -5,7 +5,7 @@ the device prepares, bit for bit.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from linewatch_common.errors import InputError
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from linewatch_vision.resizing import grey_to_rgb, resize_exact
 
-PixelFormat = Literal["Mono8", "BGR8", "RGB8"]
 Picture = NDArray[np.uint8]
 
 CHANNELS: dict[str, int] = {"Mono8": 1, "BGR8": 3, "RGB8": 3}

@@ -182,7 +182,7 @@ class Device:
         latency[sum(bound < quality.latency_ms for bound in LATENCY_BOUNDS_MS)] = parts - lost
         hit = self._hit(components)
         heard = {
-            name: ComponentHealth(version=version, state=self._state(name == hit, kind, at, since))
+            name: ComponentHealth(version=version, state=self._state(name == hit, kind))
             for name, version in components.items()
             if name.startswith("com.linewatch.") and not (name == hit and kind == Kind.BROKEN)
         }
@@ -221,7 +221,7 @@ class Device:
         """From 0 to below 1: where rounding goes up. Devices differ in it, so that a fleet of few parts each still has its rate."""
         return zlib.crc32(self.thing.encode()) / 2**32
 
-    def _state(self, hit: bool, kind: Kind, at: datetime, since: datetime) -> ComponentState:
+    def _state(self, hit: bool, kind: Kind) -> ComponentState:
         return ComponentState.DEGRADED if hit and kind == Kind.FLAP else ComponentState.READY
 
     def _flapped(self, now: datetime, since: datetime) -> bool:

@@ -1,6 +1,5 @@
 """A run, what was compiled from it, and its evaluation, by their contracts, from one tiny net and no training."""
 
-import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -143,8 +142,3 @@ class Chain:
         """`package` with these; the exit code."""
         inputs = ["--run", str(self.run), "--evaluation", str(self.evaluation), "--data", str(self.data)]
         return main(["package", str(self.artefact), str(self.out), *inputs, "--name", name, "--golden", golden, *more])
-
-
-def sha(data: bytes) -> str:
-    """Hex SHA-256."""
-    return hashlib.sha256(data).hexdigest()

@@ -23,8 +23,8 @@ from linewatch_common.messages import (
     decode,
     encode,
 )
-from linewatch_common.messages.status import CameraStatus, ComponentState
-from linewatch_common.names import AGENT, CAMERA
+from linewatch_common.messages.status import ComponentState
+from linewatch_common.names import AGENT
 from linewatch_common.ring import RingWriter, Stamp, frame_id, ring_path
 from linewatch_common.service import Context
 from linewatch_common.topics import Topics
@@ -118,13 +118,10 @@ class Line:
         return status.inspector is not None and status.inspector.ready
 
     def serve(self, agent: AgentStatus) -> None:
-        self.beat(AGENT, agent=agent)
-
-    def beat(self, component: str, *, agent: AgentStatus | None = None, camera: CameraStatus | None = None) -> None:
         self.say(
             self.topics.status,
             Heartbeat(
-                component=component,
+                component=AGENT,
                 station=STATION,
                 version="1.0.0",
                 state=ComponentState.READY,
@@ -132,20 +129,8 @@ class Line:
                 started_at=utc_now(),
                 uid=os.getuid(),
                 agent=agent,
-                camera=camera,
             ),
         )
-
-    def camera_beat(self, *, paused: bool = False, ended: bool = False) -> None:
-        status = CameraStatus(
-            ring=str(self.ring.path),
-            epoch=self.ring.epoch,
-            sequence=self.ring.sequence,
-            source="test",
-            paused=paused,
-            ended=ended,
-        )
-        self.beat(CAMERA, camera=status)
 
     def say(self, topic: str, message: Message) -> None:
         self.camera.publish(topic, encode(message))
