@@ -121,6 +121,20 @@ def test_what_goes_wrong_is_one_call_s_alone(tmp_path: Path) -> None:
         assert ask(channel) == b""
 
 
+@pytest.mark.parametrize("short", [False, True])
+def test_a_handler_that_wants_to_end_its_thread_ends_its_call(short: bool, tmp_path: Path) -> None:
+    def end_for_bad(request: Any, _context: CallContext) -> Any:
+        if request.name == "bad":
+            raise SystemExit
+        return request
+
+    with served(end_for_bad, tmp_path, threads=2, short=short) as (_, channel):
+        bad = wire.DescribeModelRequest(name="bad").SerializeToString()
+        for _ in range(3):
+            assert status(lambda: ask(channel, bad)) == (grpc.StatusCode.UNKNOWN, "Ask failed: SystemExit")
+        assert ask(channel) == b""
+
+
 def _literal(name: bytes, value: bytes) -> bytes:
     """A header field of HPACK, without its tables."""
     return b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
