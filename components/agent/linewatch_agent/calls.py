@@ -141,16 +141,9 @@ class UnaryServer:
     def _next_request(self, lead: int) -> _Request | None:
         """The next request that is to be answered out of the lead; None after the last event and when the lead was passed on."""
         while not self._ended.is_set() and self._lead.held_by(lead):
-            try:
-                request = self._turn()
-            except Exception:  # as below
-                log.exception("a call could not be taken")
-                continue
-            if request is None:
-                continue
-            if not self._short_and_alone(request):
-                return request
-            request = self._answer(request, lead)
+            request = self._turn()
+            if request is not None and self._short_and_alone(request):
+                request = self._answer(request, lead)
             if request is not None:
                 return request
         return None
@@ -163,9 +156,16 @@ class UnaryServer:
         return request.method in self._short and self._lead.begin()
 
     def _turn(self, deadline: float | None = None) -> _Request | None:
-        """Take one event. It must not outlive the turn: it would hold a call that has ended."""
-        # Without a time limit: `stop` makes the last event, and a call that is cancelled makes its own.
-        event = self._queue.poll(deadline)
+        """Take one event; the request, if it is one."""
+        try:
+            # Without a time limit: `stop` makes the last event, and a call that is cancelled makes its own.
+            return self._taken(self._queue.poll(deadline))
+        except Exception:  # a thread's top: one bad call must not take the lead from the others
+            log.exception("a call could not be taken")
+            return None
+
+    def _taken(self, event: Any) -> _Request | None:
+        """The event must not outlive its turn: it would hold a call that has ended."""
         if event.tag is _NEW_CALL:
             self._begin(event)
         elif event.tag is _ANSWERED:
@@ -197,15 +197,13 @@ class UnaryServer:
     def _answer(self, request: _Request, lead: int | None = None) -> _Request | None:
         """In the `lead`, look before the answer whether anybody else called; a request that is found is to be answered next."""
         context, found = CallContext(), None
+        response = _response(request, self._methods[request.method], context)
+        if lead is not None and self._lead.end(lead):
+            found = self._looked()
         try:
-            try:
-                response = self._said(request, context)
-            finally:
-                if lead is not None and self._lead.end(lead):
-                    found = self._looked()
             _end(request.call, context.code, context.details, context.trailing, response)
-        except Exception:  # a thread's top: one bad call must not take a thread from the others
-            log.exception("a call failed outside its handler")
+        except Exception:  # as above
+            log.exception("a call could not be answered")
         return found
 
     def _looked(self) -> _Request | None:
@@ -214,34 +212,33 @@ class UnaryServer:
             self._lead.share()
         return found
 
-    def _said(self, request: _Request, context: CallContext) -> bytes | None:
-        if request.data is not None:
-            return _response(request.method, self._methods[request.method], request.data, context)
-        context.code = grpc.StatusCode.UNIMPLEMENTED
-        context.details = f'"{request.method}" requires exactly one request message.'
-        return None
 
-
-def _response(method: str, handler: Any, data: bytes, context: CallContext) -> bytes | None:
-    """The serialised response; None with the reason in the context."""
-    name = method.rpartition("/")[2]
+def _response(request: _Request, handler: Any, context: CallContext) -> bytes | None:
+    """The serialised response; None with the reason in the context. Raises nothing."""
+    name = request.method.rpartition("/")[2]
     try:
-        request = handler.request_deserializer(data)
-    except DecodeError as error:
-        # As the original's server: a request that cannot be read is INTERNAL.
-        reason = " ".join(str(error).split())[:200]
-        context.code = grpc.StatusCode.INTERNAL
-        context.details = f"{name}: the bytes sent are no request of this interface: {reason}"
-        return None
-    try:
-        answered: bytes = handler.response_serializer(handler.unary_unary(request, context))
+        message = _message(request, name, handler, context)
+        answered: bytes = handler.response_serializer(handler.unary_unary(message, context))
     except _AbortedError:
         return None
-    except Exception as error:
+    except BaseException as error:
+        # SystemExit too: it would end this thread, and where that has the lead, nobody would be answered any more.
         log.exception("%s: its handler failed", name)
         context.code, context.details = grpc.StatusCode.UNKNOWN, f"{name} failed: {type(error).__name__}"
         return None
     return answered
+
+
+def _message(request: _Request, name: str, handler: Any, context: CallContext) -> Any:
+    """What the handler takes; aborts the call where there is none, or none that can be read."""
+    if request.data is None:
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, f'"{request.method}" requires exactly one request message.')
+    try:
+        return handler.request_deserializer(request.data)
+    except DecodeError as error:
+        # As the original's server: a request that cannot be read is INTERNAL.
+        reason = " ".join(str(error).split())[:200]
+        context.abort(grpc.StatusCode.INTERNAL, f"{name}: the bytes sent are no request of this interface: {reason}")
 
 
 def _end(

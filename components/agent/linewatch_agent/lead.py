@@ -63,9 +63,9 @@ class Lead:
         self._turns.release()
 
     def share(self, seconds: float = SHARED_SECONDS) -> None:
-        """Calls come side by side: for so long nobody is to work in the lead."""
+        """Calls come side by side: for so long, or longer where that was said before, nobody is to work in the lead."""
         with self._guard:
-            self._shared_until = time.monotonic() + seconds
+            self._shared_until = max(self._shared_until, time.monotonic() + seconds)
 
     def begin(self) -> bool:
         """Whether its holder may do a short call's work in the lead, which begins with this; `end` comes next."""
@@ -111,6 +111,6 @@ class Lead:
             if not self._since or now - self._since < PATIENCE_SECONDS:
                 return worked
             self._since, self._holder = 0.0, 0
-            self._shared_until = now + SLOW_SECONDS
+        self.share(SLOW_SECONDS)
         self._turns.release()
         return worked

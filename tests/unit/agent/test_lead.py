@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from linewatch_agent.lead import SHARED_SECONDS, Lead
+from linewatch_agent.lead import Lead
 
 from tests.unit.agent.support import wait_until
 
@@ -74,6 +74,14 @@ def test_side_by_side_nobody_works_in_the_lead(lead: Lead) -> None:
     lead.share()
     assert not lead.begin()
     assert lead.held_by(number)
-    lead.share(-SHARED_SECONDS)
-    assert lead.begin()
+    wait_until(lead.begin)
     assert lead.end(number)
+
+
+def test_calls_side_by_side_do_not_shorten_the_time_after_a_slow_one(lead: Lead) -> None:
+    number = lead.take()
+    assert lead.begin()
+    wait_until(lambda: not lead.held_by(number))
+    lead.take()
+    lead.share(0.0)
+    assert not lead.begin()
