@@ -45,8 +45,10 @@ def by_onnxruntime(folder: Path, manifest: Manifest) -> Predict:
 def by_openvino(folder: Path, manifest: Manifest) -> Predict:
     core = openvino.Core()
     settings = {"INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False, "INFERENCE_NUM_THREADS": 2}
-    model = core.compile_model(core.read_model(folder / manifest.model), "CPU", settings)
-    return lambda inputs: {port.any_name: np.array(value) for port, value in model(inputs).items()}
+    model = core.read_model(folder / manifest.model)
+    # Compiling fuses nodes; an output then has the names of inner tensors, too.
+    names, compiled = [port.any_name for port in model.outputs], core.compile_model(model, "CPU", settings)
+    return lambda inputs: dict(zip(names, map(np.array, compiled(inputs).values()), strict=True))
 
 
 RUNTIMES = {"onnxruntime": by_onnxruntime, "openvino": by_openvino}

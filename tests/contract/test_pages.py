@@ -40,6 +40,16 @@ def test_the_pages_show_configurations() -> None:
     assert {"com.linewatch.Camera", "com.linewatch.EdgeAgent", "com.linewatch.Inspector"} <= shown
 
 
+@pytest.mark.parametrize("name", ["SurfaceClassifier", "SurfaceSegmenter", "SurfaceInspector"])
+def test_the_samples_figures_are_those_of_their_manifests(name: str) -> None:
+    section = (ROOT / "docs/models.md").read_text().partition("\n## The samples\n")[2].partition("\n## ")[0]
+    metrics = json.loads((ROOT / "components/models" / name / "manifest.json").read_bytes())["metrics"]
+    shown = {"image_ap": ".4f", "image_auroc": ".4f", "pixel_ap": ".3f", "pixel_iou": ".3f"}
+    figures = [format(metrics[figure], places) for figure, places in shown.items() if figure in metrics]
+    assert len(figures) >= 2
+    assert [figure for figure in figures if figure not in section] == []
+
+
 def _leads(page: Path, link: str) -> bool:
     if link.startswith("https://"):
         return True
