@@ -87,7 +87,7 @@ train-SurfaceSegmenter: $(PAIR_CHAIN)/segmenter/run/run.json
 
 train-inspector: train-SurfaceInspector ## train SurfaceInspector on drawn parts and write its package (6 minutes on 2 quiet cores)
 
-train-samples: train-SurfaceClassifier train-SurfaceSegmenter ## train the pair of sample models and write their packages (MINUTES minutes on 2 quiet cores)
+train-samples: train-SurfaceClassifier train-SurfaceSegmenter ## train the pair of sample models and write their packages (an hour on 2 quiet cores)
 
 demo-parts: $(VENV)/.dev ## draw the demo's parts again
 	@PYTHONPATH=$(CURDIR):$(CURDIR)/components/common $(PY) -m model_build.samples parts --out demo/parts
