@@ -10,8 +10,11 @@ PATIENCE_SECONDS = 0.02
 PATROL_SECONDS = 0.02
 # The patrol rests when nothing was answered in the lead for so many of its turns: an idle server wakes nobody.
 _QUIET_TURNS = 50
-# After two calls at once, more of them are likely; after a slow one, more slow ones.
-SHARED_SECONDS, SLOW_SECONDS = 1.0, 10.0
+# After two calls at once, more of them are likely.
+SHARED_SECONDS = 0.25
+# After a slow one too. Where few calls were in time since the last slow one, the model is slow: each time for twice as long. Where many
+# were, the machine had paused.
+SLOW_SECONDS, LONGEST_SECONDS, MANY = 0.25, 10.0, 10
 
 
 class Lead:
@@ -21,7 +24,9 @@ class Lead:
     reading the request. Where that takes too long, a patrol passes the lead on, so that a slow or hanging call is nobody else's.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, slow_seconds: float = SLOW_SECONDS) -> None:
+        self._slow_seconds = self._pause = slow_seconds
+        self._in_time = 0  # since the last slow one
         self._turns = WarmLock()
         self._guard = threading.Lock()
         self._given = 0
@@ -85,12 +90,19 @@ class Lead:
             if self._holder != number:
                 return False
             self._since = 0.0
+            self._in_time += 1
             return True
 
     @property
     def patrolling(self) -> bool:
         """Whether the patrol is awake."""
         return self._wanted.is_set()
+
+    @property
+    def pause(self) -> float:
+        """For how long nobody is to work in the lead after the next slow call, unless many before it are in time."""
+        with self._guard:
+            return self._pause
 
     def _walk(self) -> None:
         while not self._stopped.is_set():
@@ -111,6 +123,8 @@ class Lead:
             if not self._since or now - self._since < PATIENCE_SECONDS:
                 return worked
             self._since, self._holder = 0.0, 0
-        self.share(SLOW_SECONDS)
+            pause = self._slow_seconds if self._in_time >= MANY else self._pause
+            self._pause, self._in_time = min(2 * pause, LONGEST_SECONDS), 0
+        self.share(pause)
         self._turns.release()
         return worked

@@ -5,14 +5,14 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from linewatch_agent.lead import Lead
+from linewatch_agent.lead import MANY, Lead
 
 from tests.unit.agent.support import wait_until
 
 
 @pytest.fixture
 def lead() -> Iterator[Lead]:
-    lead = Lead()
+    lead = Lead(slow_seconds=60.0)
     lead.start()
     yield lead
     lead.stop()
@@ -85,3 +85,24 @@ def test_calls_side_by_side_do_not_shorten_the_time_after_a_slow_one(lead: Lead)
     lead.take()
     lead.share(0.0)
     assert not lead.begin()
+
+
+def test_the_more_calls_are_slow_the_longer_none_is_answered_in_the_lead() -> None:
+    lead = Lead(slow_seconds=0.01)
+    lead.start()
+
+    def pause_after_a_slow_one() -> float:
+        number = lead.take()
+        wait_until(lead.begin)
+        wait_until(lambda: not lead.held_by(number))
+        return lead.pause
+
+    first = [pause_after_a_slow_one() for _ in range(3)]
+    assert first == [0.02, 0.04, 0.08]
+    number = lead.take()
+    for _ in range(MANY):
+        wait_until(lead.begin)
+        assert lead.end(number)
+    lead.pass_on(number)
+    assert pause_after_a_slow_one() == 0.02
+    lead.stop()
