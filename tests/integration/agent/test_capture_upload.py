@@ -176,6 +176,7 @@ def certificate(folder: Path) -> Iterator[DeviceCertificate]:
     endpoint.server_close()
 
 
+@pytest.mark.usefixtures("own_logging")
 def test_credentials_by_the_devices_certificate(
     server: S3Server,
     certificate: DeviceCertificate,

@@ -1,8 +1,6 @@
 """The original's configuration file and flags."""
 
 import json
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +10,6 @@ from linewatch_agent.config import AgentConfig
 from linewatch_agent.original import DEVICE_NAME_KEYS, OUR_KEYS, read_original
 from linewatch_agent.standalone import socket_of
 from linewatch_common.errors import ConfigError
-
-
-@pytest.fixture
-def own_logging() -> Iterator[None]:
-    """`main` sets up logging for its process, which here is pytest's."""
-    before = logging.getLogger().handlers[:]
-    yield
-    logging.getLogger().handlers[:] = before
 
 
 def _file(folder: Path, content: Any) -> Path:

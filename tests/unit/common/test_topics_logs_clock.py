@@ -1,13 +1,14 @@
 """Names of topics, log lines, time stamps."""
 
 import logging
-from collections.abc import Iterator
 
 import pytest
 from linewatch_common.clock import utc_text
 from linewatch_common.errors import ConfigError
 from linewatch_common.logs import capped, set_up_logging
 from linewatch_common.topics import Topics, fleet_health
+
+pytestmark = pytest.mark.usefixtures("own_logging")
 
 
 def test_topics_lie_flat_below_the_station() -> None:
@@ -47,15 +48,6 @@ def test_the_aws_client_never_tells_its_tokens(capsys: pytest.CaptureFixture[str
     assert "secret" not in said
 
 
-@pytest.fixture
-def level_after() -> Iterator[None]:
-    """The root logger's level is as before: other tests look for its records."""
-    before = logging.getLogger().level
-    yield
-    logging.getLogger().setLevel(before)
-
-
-@pytest.mark.usefixtures("level_after")
 @pytest.mark.parametrize(("level", "said"), [("debug", ["fine", "coarse"]), ("Error", []), ("WARN", ["coarse"])])
 def test_a_level_is_taken_in_any_case(level: str, said: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     set_up_logging(level)
@@ -64,7 +56,6 @@ def test_a_level_is_taken_in_any_case(level: str, said: list[str], capsys: pytes
     assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == said
 
 
-@pytest.mark.usefixtures("level_after")
 @pytest.mark.parametrize("level", ["", "VERBOSE", "10", "a\nb" * 40])
 def test_an_unknown_level_is_one_line_that_names_the_known_ones(level: str, capsys: pytest.CaptureFixture[str]) -> None:
     set_up_logging(level)
