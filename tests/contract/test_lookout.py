@@ -1,7 +1,6 @@
 """`AWS.LookoutVision` as a client of the original sees it: over a real socket, by its documented messages."""
 
 import os
-import resource
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from linewatch_agent_api import edge_agent_pb2 as wire
 from linewatch_agent_api.client import AgentClient
 from linewatch_agent_api.edge_agent_pb2_grpc import EdgeAgentStub
 
+from tests.disks import file_size_limit
 from tests.unit.agent.support import make_package, model_folder, running_core, short_folder, wait_until
 
 CALLS = ["DetectAnomalies", "StartModel", "StopModel", "ListModels", "DescribeModel"]
@@ -195,12 +195,8 @@ def test_picture_and_mask_in_shared_memory(stub: EdgeAgentStub, shared: str) -> 
 def test_a_mask_that_the_object_takes_in_part_is_refused(stub: EdgeAgentStub, shared: str) -> None:
     start(stub, "both")
     room = wire.AnomalyMaskParams(shared_memory_handle=wire.SharedMemoryHandle(name=shared, offset=24_000))
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (36_000, limits[1]))  # as a file system that becomes full
-    try:
+    with file_size_limit(36_000):  # as a file system that becomes full
         code, message = refusal(lambda: detect(stub, "both", picture(), anomaly_mask_params=room))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert (code, "a part of the mask" in message) == (INVALID, True)
 
 

@@ -5,7 +5,6 @@ import errno
 import json
 import os
 import re
-import resource
 import shutil
 import threading
 import time
@@ -40,6 +39,7 @@ from linewatch_agent.errors import CaptureBufferFullError, CaptureExistsError, N
 from linewatch_common.errors import StorageError, UnavailableError
 from linewatch_common.files import write_atomically
 
+from tests.disks import file_size_limit
 from tests.unit.agent.support import wait_until
 
 ORIGIN = Origin("fleet", "device")
@@ -594,13 +594,8 @@ def test_a_note_that_a_full_disk_took_half_of_spoils_no_other(tmp_path: Path) ->
     finished = FinishedCaptures(tmp_path / "finished")
     finished.open()
     finished.add(["before"], CaptureState.SUCCESS)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (12, hard))
-    try:
-        with pytest.raises(StorageError):
-            finished.add(["refused"], CaptureState.SUCCESS)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with file_size_limit(12), pytest.raises(StorageError):
+        finished.add(["refused"], CaptureState.SUCCESS)
     finished.add(["after"], CaptureState.SUCCESS)
     again = FinishedCaptures(tmp_path / "finished")
     again.open()
@@ -619,15 +614,10 @@ def test_a_disk_that_takes_a_part_and_does_not_let_go_of_it_costs_no_other_captu
     shelf.open()
     segment = shelf.create(HEADER)
     segment.append(_accepted("before"))
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with monkeypatch.context() as patched:
+    with monkeypatch.context() as patched, file_size_limit(segment.size_bytes + 60):
         patched.setattr(os, "ftruncate", _read_only)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (segment.size_bytes + 60, hard))
-        try:
-            with pytest.raises(StorageError, match="cannot write"):
-                segment.append(_accepted("part", inputs=(CapturedTensor("t", "UINT8", (9,), LARGE),)))
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        with pytest.raises(StorageError, match="cannot write"):
+            segment.append(_accepted("part", inputs=(CapturedTensor("t", "UINT8", (9,), LARGE),)))
     segment.append(_accepted("after"))
     assert [capture.request.capture_id for capture in segment.content().captures] == ["before", "after"]
 

@@ -14,7 +14,7 @@ from linewatch_common.ring import RingReader
 from linewatch_inspector import journal as journals
 from linewatch_inspector.journal import Journal
 
-from tests.unit.inspector.disks import file_size_limit
+from tests.disks import file_size_limit
 from tests.unit.inspector.line import BAD, GOOD, Line, wait_until
 from tests.unit.inspector.packages import serving
 

@@ -8,7 +8,7 @@ from linewatch_common.messages import Outcome, Verdict, encode
 from linewatch_inspector import journal as journals
 from linewatch_inspector.journal import Journal
 
-from tests.unit.inspector.disks import file_size_limit
+from tests.disks import file_size_limit
 
 AT = "2026-11-22T10:00:00.000000Z"
 
