@@ -32,7 +32,7 @@ class Lead:
         self._given = 0
         self._holder = 0  # 0: nobody
         self._since = 0.0  # monotonic, when the holder began to work in the lead; 0: it waits for events
-        self._worked = 0
+        self._worked = False  # in the lead, since the patrol's last turn
         self._shared_until = 0.0
         self._wanted, self._stopped = threading.Event(), threading.Event()
         self._patrol = threading.Thread(target=self._walk, name="rpc_patrol", daemon=True)
@@ -79,7 +79,7 @@ class Lead:
             if now < self._shared_until:
                 return False
             self._since = now
-            self._worked += 1
+            self._worked = True
         if not self._wanted.is_set():
             self._wanted.set()
         return True
@@ -107,19 +107,18 @@ class Lead:
     def _walk(self) -> None:
         while not self._stopped.is_set():
             self._wanted.wait()
-            seen, quiet = -1, 0
+            quiet = 0
             while quiet < _QUIET_TURNS and not self._stopped.wait(PATROL_SECONDS):
-                worked = self._relieve()
-                seen, quiet = worked, quiet + 1 if worked == seen else 0
+                quiet = 0 if self._relieve() else quiet + 1
             self._wanted.clear()
             if self._since:  # begun while the patrol went to rest
                 self._wanted.set()
 
-    def _relieve(self) -> int:
-        """Pass the lead on where its holder works too long; how often somebody worked in the lead so far."""
+    def _relieve(self) -> bool:
+        """Pass the lead on where its holder works too long; whether anybody began to work in it since the last time."""
         now = time.monotonic()
         with self._guard:
-            worked = self._worked
+            worked, self._worked = self._worked, False
             if not self._since or now - self._since < PATIENCE_SECONDS:
                 return worked
             self._since, self._holder = 0.0, 0

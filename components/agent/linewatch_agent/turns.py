@@ -30,7 +30,7 @@ class FairLock:
             turn = threading.Lock()
             turn.acquire()
             self._waiting.append(turn)
-        # As long as those before it take; each of them has the lock for one prediction.
+        # As long as those before it take.
         turn.acquire()
 
     def release(self) -> None:
