@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import grpc
 from google.protobuf.message import DecodeError
 from grpc._cython import cygrpc
+from linewatch_common.logs import one_line
 
 from linewatch_agent.lead import Lead
 
@@ -116,11 +117,11 @@ class UnaryServer:
             self._server.shutdown(self._queue, _SHUT_DOWN)
         if not self._ended.wait(grace):
             self._server.cancel_all_calls()
-            if not self._ended.wait(CANCEL_SECONDS):
-                log.warning("a call does not end; it is left behind")
-                self._lead.stop()
-                return
+            self._ended.wait(CANCEL_SECONDS)
         self._lead.stop()
+        if not self._ended.is_set():
+            log.warning("a call does not end; it is left behind")
+            return
         for thread in self._threads:
             thread.join(CANCEL_SECONDS)
         self._server.destroy()
@@ -202,7 +203,7 @@ class UnaryServer:
             found = self._looked()
         try:
             _end(request.call, context.code, context.details, context.trailing, response)
-        except Exception:  # as above
+        except Exception:  # a thread's top, as above
             log.exception("a call could not be answered")
         return found
 
@@ -221,8 +222,7 @@ def _response(request: _Request, handler: Any, context: CallContext) -> bytes | 
         answered: bytes = handler.response_serializer(handler.unary_unary(message, context))
     except _AbortedError:
         return None
-    except BaseException as error:
-        # SystemExit too: it would end this thread, and where that has the lead, nobody would be answered any more.
+    except BaseException as error:  # SystemExit too: where this thread has the lead, nobody would be answered any more
         log.exception("%s: its handler failed", name)
         context.code, context.details = grpc.StatusCode.UNKNOWN, f"{name} failed: {type(error).__name__}"
         return None
@@ -237,7 +237,7 @@ def _message(request: _Request, name: str, handler: Any, context: CallContext) -
         return handler.request_deserializer(request.data)
     except DecodeError as error:
         # As the original's server: a request that cannot be read is INTERNAL.
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error, 200)
         context.abort(grpc.StatusCode.INTERNAL, f"{name}: the bytes sent are no request of this interface: {reason}")
 
 

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 from linewatch_common.errors import InputError
+from linewatch_common.logs import one_line
 from linewatch_common.ring import CHANNELS, PictureTooLarge
 
 from linewatch_camera.headers import is_grey_with_alpha, picture_size
@@ -29,7 +30,7 @@ def decode_picture(data: bytes, slot_bytes: int) -> tuple[Pixels, str]:
     try:
         decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except (cv2.error, MemoryError) as error:
-        raise InputError(f"{width}x{height}, cannot be decoded: {_one_line(error)}") from error
+        raise InputError(f"{width}x{height}, cannot be decoded: {one_line(error)}") from error
     if decoded is None:
         raise InputError(f"{width}x{height}, damaged or cut off: cannot be decoded")
     pixels, pixel_format = to_ring_format(decoded)
@@ -62,7 +63,3 @@ def to_ring_format(decoded: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]")
     if decoded.ndim == 3:
         decoded = decoded[:, :, :3]
     return np.ascontiguousarray(decoded, dtype=np.uint8), "Mono8" if decoded.ndim == 2 else "BGR8"
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:160]

@@ -62,6 +62,11 @@ class Complaints:
             self._log.warning("%s: %s (%d such so far)", self._about, problem, count)
 
 
+def one_line(error: BaseException, length: int = 160) -> str:
+    """What a library's error says, without its line breaks, cut at `length`."""
+    return " ".join(str(error).split())[:length]
+
+
 def capped(text: str, length: int = 200) -> str:
     """A peer's string, fit for a log line: control characters escaped, cut at `length`."""
     printable = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[: length + 1])

@@ -8,6 +8,7 @@ from typing import Any
 import stream_manager as sdk
 from cbor2 import CBORError
 from linewatch_common.errors import UnavailableError
+from linewatch_common.logs import one_line
 
 from linewatch_agent.captures.stream_connection import OneConnection
 from linewatch_agent.captures.streams import MessageTooLargeError, StreamSettings, digest
@@ -153,4 +154,4 @@ def _text(error: BaseException) -> str:
     """One line; the SDK's timeouts have no words of their own."""
     if isinstance(error, TimeoutError | LookupError):  # after a timeout it may look for a request that it forgot
         return "no answer in time"
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    return one_line(error, 300) or type(error).__name__

@@ -6,6 +6,7 @@ import time
 
 from linewatch_common.backoff import Backoff
 from linewatch_common.errors import InputError, UnavailableError
+from linewatch_common.logs import one_line
 from linewatch_common.ring import Stamp
 
 from linewatch_camera.decoding import to_ring_format
@@ -97,7 +98,7 @@ class LiveSource:
             try:
                 self._drain_until_lost(capture)
             except Exception as error:  # noqa: BLE001 - the thread's top: a driver's surprise is a lost device, not a dead camera
-                self._gone(f"lost: {_one_line(error)}")
+                self._gone(f"lost: {one_line(error)}")
             finally:
                 capture.release()
             self._closing.wait(self._backoff.pause())
@@ -109,7 +110,7 @@ class LiveSource:
         except UnavailableError as error:
             self._gone(str(error))
         except Exception as error:  # noqa: BLE001 - the thread's top: a folder that may not be entered may be opened later
-            self._gone(f"cannot be opened: {_one_line(error)}")
+            self._gone(f"cannot be opened: {one_line(error)}")
         return None
 
     def _drain_until_lost(self, capture: VideoCapture) -> None:
@@ -141,7 +142,3 @@ class LiveSource:
             self._away = why
             self._newest = None
             self._changed.notify_all()
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]
