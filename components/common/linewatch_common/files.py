@@ -33,23 +33,23 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Make a rename or a new name in `folder` durable. Raises OSError."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    _sync(folder, os.O_DIRECTORY)
 
 
 def sync_tree(folder: Path) -> None:
     """Make all that lies below `folder` durable, contents and names: before it is renamed into its place. Raises OSError."""
     for place, _, names in os.walk(folder):
         for name in names:
-            fd = os.open(Path(place) / name, os.O_RDONLY)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+            _sync(Path(place) / name)
         sync_folder(Path(place))
+
+
+def _sync(path: Path, flags: int = 0) -> None:
+    fd = os.open(path, os.O_RDONLY | flags)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def make_private_folder(folder: Path) -> Path:

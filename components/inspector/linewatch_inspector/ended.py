@@ -52,6 +52,11 @@ class Ended:
     picture_given_up: bool = False
     findings: Findings | None = None
 
+    @property
+    def had_picture(self) -> bool:
+        """Whether there was a picture, kept until now or not."""
+        return self.picture is not None or self.picture_given_up
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:

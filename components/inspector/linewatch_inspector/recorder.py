@@ -143,7 +143,7 @@ class Recorder:
         """A verdict is out: its row, and its picture when there is room."""
         item = published.ended
         self.submit(AddPart(item.verdict, published.total_ms))
-        if not (item.picture or item.picture_given_up) or not self._wanted(item):
+        if not item.had_picture or not self._wanted(item):
             return
         with self._changed:
             if item.picture_given_up or len(self._pictures) >= PICTURES or self.store_paused:

@@ -93,7 +93,7 @@ class Capturer:
 
     def see(self, item: Ended) -> None:
         """A verdict is out; captured when the choice falls on it."""
-        stratum = self._choice.stratum(item.verdict) if item.picture or item.picture_given_up else None
+        stratum = self._choice.stratum(item.verdict) if item.had_picture else None
         if stratum is not None:
             self._queue(self._pictures, (item, stratum), 0 if item.picture_given_up else PICTURES)
 
