@@ -3,8 +3,8 @@
 import argparse
 
 
-def seed(text: str) -> int:
-    """A seed, of which numpy takes no negative one."""
+def whole(text: str) -> int:
+    """A whole number from 0 on: a count, or a seed, of which numpy takes no negative one."""
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is below 0")

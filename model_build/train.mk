@@ -40,6 +40,13 @@ BUILD_MODEL := PYTHONPATH=$(CURDIR):$(CURDIR)/components/common $(PY_TRAIN) -m m
 EVALUATE_SurfaceClassifier := --target-escapes 0.01 --target-false-rejects 0.005
 PACKAGE_SurfaceSegmenter := --minimum-area 8
 
+# The run in $(1), on the prepared folder $(2), of the net $(3) with its course. One that is finished, but of other data, is removed; an unfinished
+# one goes on.
+define train_sample
+	@test ! -f $(1)/run/run.json || rm -rf $(1)/run
+	@$(BUILD_MODEL) train $(2) $(1)/run --seed 7 --model $(3) --resume
+endef
+
 # From a run to its package in the bundle: $(1) folder with run/, $(2) prepared folder, $(3) model's name, $(4) target, $(5) licence.
 define package_sample
 	@rm -rf $(1)/compiled $(1)/test $(1)/packages components/models/.$(3)
@@ -63,18 +70,15 @@ $(PAIR_CHAIN)/raw/annotations/test.json: | $(VENV_TRAIN)/.ready
 	@rm -rf $*/data
 	@$(BUILD_MODEL) prepare $*/raw $*/data --folds 2
 
-# A run that is finished, but of other data, is removed; an unfinished one goes on. The inspector's input has 288 x 224 pixels.
+# The inspector's input has 288 x 224 pixels.
 $(CHAIN)/run/run.json: $(CHAIN)/data/splits.json
-	@test ! -f $@ || rm -rf $(CHAIN)/run
-	@$(BUILD_MODEL) train $(CHAIN)/data $(CHAIN)/run --model inspector --seed 7 --epochs 3 --steps 100 --rate 0.004 --pixels 64512 --resume
+	$(call train_sample,$(CHAIN),$(CHAIN)/data,inspector --epochs 3 --steps 100 --rate 0.004 --pixels 64512)
 
 $(PAIR_CHAIN)/classifier/run/run.json: $(PAIR_CHAIN)/data/splits.json
-	@test ! -f $@ || rm -rf $(PAIR_CHAIN)/classifier/run
-	@$(BUILD_MODEL) train $(PAIR_CHAIN)/data $(PAIR_CHAIN)/classifier/run --model compact-classifier --seed 7 --epochs 4 --steps 400 --resume
+	$(call train_sample,$(PAIR_CHAIN)/classifier,$(PAIR_CHAIN)/data,compact-classifier --epochs 4 --steps 400)
 
 $(PAIR_CHAIN)/segmenter/run/run.json: $(PAIR_CHAIN)/data/splits.json
-	@test ! -f $@ || rm -rf $(PAIR_CHAIN)/segmenter/run
-	@$(BUILD_MODEL) train $(PAIR_CHAIN)/data $(PAIR_CHAIN)/segmenter/run --model compact-segmenter --seed 7 --epochs 4 --steps 800 --resume
+	$(call train_sample,$(PAIR_CHAIN)/segmenter,$(PAIR_CHAIN)/data,compact-segmenter --epochs 4 --steps 800)
 
 train-SurfaceInspector: $(CHAIN)/run/run.json
 	$(call package_sample,$(CHAIN),$(CHAIN)/data,SurfaceInspector,onnx-int8,$(FROM_IMAGENET))

@@ -7,7 +7,7 @@ from pathlib import Path
 from linewatch_common.errors import InputError, LinewatchError
 from linewatch_common.manifest import file_sha256
 
-from model_build.argument_types import fraction, seed
+from model_build.argument_types import fraction, whole
 from model_build.compiling import targets
 from model_build.compiling.artefact import LATENCY_FILE, Artefact, Tolerance
 from model_build.compiling.compiler import Job, compile_to
@@ -49,7 +49,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("out", type=Path, help="the artefact folder to make")
     parser.add_argument("--data", type=Path, required=True, help="the prepared folder that the run was trained on")
     parser.add_argument("--target", choices=TARGETS, default="onnx-int8", help="default: onnx-int8")
-    parser.add_argument("--seed", type=seed, default=0, help="draws the pictures (default 0)")
+    parser.add_argument("--seed", type=whole, default=0, help="draws the pictures (default 0)")
     parser.add_argument("--calibrate", type=_count, default=40, help="pictures that calibrate (default 40)")
     parser.add_argument("--compare", type=_count, default=200, help="at most so many others are compared (default 200)")
     allowed = Tolerance()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from linewatch_common.manifest import Region
 from tqdm import tqdm
 
-from model_build.argument_types import seed
+from model_build.argument_types import whole
 from model_build.data.drawing import with_drawn
 from model_build.data.prepare import Preparer, Settings, counting_of, listed
 from model_build.data.prepared import PreparedSet
@@ -92,7 +92,7 @@ def _split_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--test-share", type=float, default=0.3, help="of a random split (default 0.3)")
     parser.add_argument("--folds", type=int, default=5, help="folds of the training pictures (default 5)")
-    parser.add_argument("--seed", type=seed, default=0, help="the same seed gives the same split (default 0)")
+    parser.add_argument("--seed", type=whole, default=0, help="the same seed gives the same split (default 0)")
     parser.add_argument(
         "--crossing",
         choices=["refuse", "leave-out"],

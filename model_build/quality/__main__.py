@@ -10,6 +10,7 @@ from typing import Any
 from linewatch_common.errors import InputError, LinewatchError
 from tqdm import tqdm
 
+from model_build.argument_types import whole
 from model_build.quality.cache import Cache
 from model_build.quality.latency import PAIR
 from model_build.quality.page import known, write
@@ -62,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     few = parser.add_mutually_exclusive_group()
     few.add_argument(
         "--few-defects",
-        type=_count,
+        type=whole,
         nargs="*",
         default=[],
         metavar="N",
@@ -70,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     few.add_argument(
         "--few-alone",
-        type=_count,
+        type=whole,
         nargs="+",
         metavar="N",
         help="train ours from so few alone, with the first seed, and put it beside what the page says already",
@@ -78,12 +79,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--python", default=sys.executable, help="of the environment with torch")
     parser.add_argument("--python-tensorflow", default=".venv-tensorflow/bin/python", help="of that with TensorFlow")
     return parser
-
-
-def _count(text: str) -> int:
-    if not (value := int(text)) >= 0:
-        raise argparse.ArgumentTypeError(f"{text} is less than none")
-    return value
 
 
 def _beside(

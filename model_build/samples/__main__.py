@@ -7,7 +7,7 @@ from pathlib import Path
 
 from linewatch_common.errors import LinewatchError
 
-from model_build.argument_types import fraction, seed
+from model_build.argument_types import fraction, whole
 from model_build.samples.folder import DEMO_SEED, write_folder, write_parts
 from model_build.samples.generator import Settings
 from model_build.samples.raw import SPLIT_SEEDS, write_raw
@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument("--width", type=_positive, default=640)
     generate.add_argument("--height", type=_positive, default=480)
     generate.add_argument("--colour", action="store_true", help="tinted BGR pictures instead of grey")
-    generate.add_argument("--seed", type=seed, required=True, help="the same seed gives the same pictures")
+    generate.add_argument("--seed", type=whole, required=True, help="the same seed gives the same pictures")
     generate.set_defaults(command=_generate)
     raw = commands.add_parser("raw", help="write raw data in COCO's layout, what `python -m model_build prepare` takes")
     raw.add_argument("--out", type=Path, required=True, help="folder to write")
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     raw.set_defaults(command=_raw)
     parts = commands.add_parser("parts", help="write the demo's parts (JPEG) and the truth beside them")
     _common(parts, count=40, share=0.3)
-    parts.add_argument("--seed", type=seed, default=DEMO_SEED)
+    parts.add_argument("--seed", type=whole, default=DEMO_SEED)
     parts.set_defaults(command=_parts)
     return parser
 

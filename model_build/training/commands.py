@@ -10,7 +10,7 @@ from linewatch_common.manifest import Tiles
 from msgspec.structs import replace
 from tqdm import tqdm
 
-from model_build.argument_types import seed
+from model_build.argument_types import whole
 from model_build.compiling.locating import digest_of_model, model_file
 from model_build.compiling.running import open_model
 from model_build.data.commands import Commands, progress
@@ -66,7 +66,7 @@ def add_commands(commands: Commands) -> None:
     train.add_argument("data", type=Path, help="a prepared folder with splits.json")
     train.add_argument("run", type=Path, help="folder for the run")
     train.add_argument("--model", choices=list(NETS), default="inspector", help="default: inspector")
-    train.add_argument("--seed", type=seed, default=0, help="default 0; the same seed learns the same")
+    train.add_argument("--seed", type=whole, default=0, help="default 0; the same seed learns the same")
     train.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     train.add_argument("--epochs", type=int, help="of the final model's course")
     train.add_argument("--steps", type=int, help="batches an epoch")

@@ -87,7 +87,7 @@ def test_of_two_clients_that_drop_a_model_at_once_one_is_told_that_it_is_gone(
             return "refused"
         return "ok"
 
-    registry._lock = ObservedLock(step.wait)  # type: ignore[assignment]
+    registry._lock = ObservedLock(step.wait)  # type: ignore[assignment]  # as much of a lock as is used
     with ThreadPoolExecutor(2) as clients:
         assert sorted(clients.map(lambda _: drop(), range(2))) == ["ok", "refused"]
 
@@ -96,7 +96,7 @@ def test_a_package_that_comes_into_service_during_an_unload_stays(registry: Mode
     """Under the name of the model that a client loaded and drops."""
     model = registry.load("Tiny-1-0-0", model_folder(tmp_path / "m"), "m").model
     waiting = [Entry("Tiny-1-0-0", model, "classifier")]
-    registry._lock = ObservedLock(lambda: registry.put(waiting.pop()) if waiting else None)  # type: ignore[assignment]
+    registry._lock = ObservedLock(lambda: registry.put(waiting.pop()) if waiting else None)  # type: ignore[assignment]  # as above
     registry.remove("Tiny-1-0-0", by_client=True)
     assert registry.get("Tiny-1-0-0").role == "classifier"
 
