@@ -45,7 +45,7 @@ class CaptureDisk:
     """`<root>/<prefix>/<fleet>/<model>/YYYY/MM/DD/HH/<32 hex>.jsonl`, raw data below the hour. A push is a Destination's.
 
     What lay there before this agent's first push is left alone.
-    Safe for concurrent use. `on_dropped` is told how many captures had to go for newer ones.
+    Safe for concurrent use. `on_dropped` is told how many captures had to go for newer ones. `write` puts one file in its place, durably.
     """
 
     counter = "captures_stored"
@@ -53,13 +53,21 @@ class CaptureDisk:
     missing = ""
 
     def __init__(
-        self, root: Path, area: str, limit_bytes: int, limit_seconds: float, on_dropped: Callable[[int], None]
+        self,
+        root: Path,
+        area: str,
+        limit_bytes: int,
+        limit_seconds: float,
+        on_dropped: Callable[[int], None],
+        *,
+        write: Callable[[Path, bytes], None] = write_atomically,
     ) -> None:
         self._root = root
         self._area = root / area  # only what is below it is ours
         self._limit_bytes = limit_bytes
         self._limit_seconds = limit_seconds
         self._on_dropped = on_dropped
+        self._write = write
         self._lock = threading.Lock()
         self._pushes: dict[Path, StoredPush] | None = None  # by the lines file, oldest first
         self._used = 0
@@ -90,9 +98,9 @@ class CaptureDisk:
         written = [lines, *(hour / path for path in push.files.raw)]
         try:
             for path, data in push.files.raw.items():
-                _write(hour / path, data)
+                self._put(hour / path, data)
             # The line comes last: what it refers to is there.
-            _write(lines, push.files.lines)
+            self._put(lines, push.files.lines)
         except StorageError:
             _remove(written)
             raise
@@ -121,6 +129,11 @@ class CaptureDisk:
         """It is safe elsewhere."""
         with self._lock:
             self._forget(self._opened(), push)
+
+    def _put(self, path: Path, data: bytes) -> None:
+        """Write durably, with the folders above."""
+        _make_folder(path.parent)
+        self._write(path, data)
 
     def _opened(self) -> dict[Path, StoredPush]:
         """Find what earlier runs of ours left, and remove what they did not finish."""
@@ -212,12 +225,6 @@ def _found(root: Path, strangers: Container[bytes]) -> Iterable[StoredPush]:
         sizes = [path.stat() for path in ordered]
         aged.append(StoredPush(ordered, sum(size.st_size for size in sizes), sizes[0].st_mtime))
     return sorted(aged, key=lambda push: push.stored_at)
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write durably, with the folders above."""
-    _make_folder(path.parent)
-    write_atomically(path, data)
 
 
 def _make_folder(wanted: Path) -> None:

@@ -20,9 +20,10 @@ _STATES = {letter: state for state, letter in _LETTERS.items()}
 
 
 class FinishedCaptures:
-    """The states of the last REMEMBERED finished captures; in a file of one line each, when there is one. The caller locks."""
+    """The states of the last `remembered` finished captures; in a file of one line each, when there is one. The caller locks."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, remembered: int = REMEMBERED) -> None:
+        self.remembered = remembered
         self._path = path
         self._states: OrderedDict[str, CaptureState] = OrderedDict()
         self._lines = 0
@@ -45,7 +46,7 @@ class FinishedCaptures:
         except StorageError as error:
             # A full disk gets room by sending what waits, which is begun after this; the next `add` tries again.
             log.warning("captures: %s", error)
-            self._lines = 2 * REMEMBERED
+            self._lines = 2 * self.remembered
 
     def get(self, capture_id: str) -> CaptureState | None:
         """Its state, if it is remembered."""
@@ -62,7 +63,7 @@ class FinishedCaptures:
             self._note(capture_id, state)
         if self._path is None:
             return
-        if self._lines + len(ids) > 2 * REMEMBERED:
+        if self._lines + len(ids) > 2 * self.remembered:
             self._compact()
             return
         try:
@@ -72,14 +73,14 @@ class FinishedCaptures:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            self._lines = 2 * REMEMBERED  # half a line may be there: the next is not put behind it
+            self._lines = 2 * self.remembered  # half a line may be there: the next is not put behind it
             raise StorageError(f"{self._path}: cannot be written: {error.strerror}") from error
         self._lines += len(ids)
 
     def _note(self, capture_id: str, state: CaptureState) -> None:
         self._states[capture_id] = state
         self._states.move_to_end(capture_id)
-        if len(self._states) > REMEMBERED:
+        if len(self._states) > self.remembered:
             self._states.popitem(last=False)
 
     def _compact(self) -> None:

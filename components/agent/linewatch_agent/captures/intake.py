@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from linewatch_common.errors import StorageError
 
-from linewatch_agent.captures.finished import REMEMBERED, FinishedCaptures
+from linewatch_agent.captures.finished import FinishedCaptures
 from linewatch_agent.captures.lines import AcceptedCapture
 from linewatch_agent.captures.periodic import PeriodicUpload
 from linewatch_agent.captures.pushes import Destination
@@ -17,6 +17,7 @@ from linewatch_agent.captures.request import CaptureRequest, CaptureState, Momen
 from linewatch_agent.captures.segments import Segment
 from linewatch_agent.captures.sender import Sender
 from linewatch_agent.captures.spool import Spool
+from linewatch_agent.captures.timing import USUAL, Timing
 from linewatch_agent.counters import Counters
 from linewatch_agent.errors import (
     CaptureBufferFullError,
@@ -28,22 +29,10 @@ from linewatch_agent.errors import (
 
 log = logging.getLogger(__name__)
 
-# What a power cut may cost: no capture is taken while an older one is unsynced for longer.
-UNSYNCED_SECONDS = 1.0
-# Often enough to keep that promise with time for the sync itself.
-SYNC_SECONDS = 0.4
-# A sync of a slow card takes seconds; a client waits no longer for it.
-ROOM_SECONDS = 5.0
-# Nor do more clients at once: the server's threads are for predictions too.
+# No more clients wait for a slow disk at once: the server's threads are for predictions too.
 WAITING = 4
-# Waiting begins when other captures alone do not explain it any more: writing one takes milliseconds.
-SHORT_SECONDS = 0.5
-# Sending what waits to a slow card takes seconds; a process that stops waits no longer, the spool keeps the rest.
-FLUSH_SECONDS = 8.0
 # A segment this large is complete however few captures it holds: it is read into memory to be sent.
 SEGMENT_BYTES = 16_000_000
-# A spool whose folder is missing or locked comes back within seconds, when it does.
-OPEN_AGAIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +74,7 @@ class Captures:
         counters: Counters,
         *,
         upload: PeriodicUpload | None = None,
+        timing: Timing = USUAL,
     ) -> None:
         self._spool = spool
         self._finished = finished
@@ -92,6 +82,7 @@ class Captures:
         self._settings = settings
         self._counters = counters
         self._upload = upload
+        self._timing = timing
         self._changed = threading.Condition()
         self._open = False
         self._problem = ""  # why it is not
@@ -103,7 +94,7 @@ class Captures:
         self._unsynced_since = 0.0  # monotonic; 0 when all is synced
         self._stopping = False
         self._keeper = threading.Thread(target=self._keep_until_stopped, name="captures", daemon=True)
-        self._sender = Sender(spool, destination, self._changed, self._delivered)
+        self._sender = Sender(spool, destination, self._changed, self._delivered, timing)
 
     def start(self) -> None:
         """Begin to write."""
@@ -113,12 +104,12 @@ class Captures:
 
     def stop(self) -> None:
         """Complete what grows, deliver what can be delivered at once, and end."""
-        give_up = time.monotonic() + FLUSH_SECONDS
+        give_up = time.monotonic() + self._timing.flush
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
         if self._keeper.is_alive():
-            self._keeper.join(timeout=FLUSH_SECONDS)
+            self._keeper.join(timeout=self._timing.flush)
         self._sender.stop(give_up - time.monotonic())
         if self._upload is not None:
             self._upload.stop()
@@ -151,12 +142,12 @@ class Captures:
         """Raises UnknownCaptureError."""
         if not self._open:
             with self._changed:
-                self._changed.wait_for(lambda: self._open or self._stopping, ROOM_SECONDS)
+                self._changed.wait_for(lambda: self._open or self._stopping, self._timing.room)
         # Without the lock, which a slow disk may hold for long; a capture is never in neither.
         state = CaptureState.IN_PROGRESS if capture_id in self._pending else self._finished.get(capture_id)
         if state is None:
             raise UnknownCaptureError(
-                f"capture {capture_id[:128]!r} is not known; those under way and the last {REMEMBERED} are"
+                f"capture {capture_id[:128]!r} is not known; those under way and the last {self._finished.remembered} are"
             )
         return state
 
@@ -180,20 +171,20 @@ class Captures:
     def _admitted(self) -> Iterator[None]:
         """The lock, once the spool is open and nothing older is unsynced for too long.
 
-        Raises CaptureBufferFullError after ROOM_SECONDS, and at once where WAITING others wait already.
+        Raises CaptureBufferFullError after `timing.room`, and at once where WAITING others wait already.
         """
-        if not self._changed.acquire(timeout=SHORT_SECONDS):
-            self._wait(lambda: self._changed.acquire(timeout=ROOM_SECONDS))
+        if not self._changed.acquire(timeout=self._timing.short):
+            self._wait(lambda: self._changed.acquire(timeout=self._timing.room))
         try:
             if not self._ready():
-                self._wait(lambda: self._changed.wait_for(self._ready, ROOM_SECONDS))
+                self._wait(lambda: self._changed.wait_for(self._ready, self._timing.room))
             yield
         finally:
             self._changed.release()
 
     def _ready(self) -> bool:
         unsynced = time.monotonic() - self._unsynced_since if self._unsynced_since else 0.0
-        return self._open and unsynced < UNSYNCED_SECONDS
+        return self._open and unsynced < self._timing.unsynced
 
     def _wait(self, patiently: Callable[[], bool]) -> None:
         if self._patience.acquire(blocking=False):
@@ -227,14 +218,14 @@ class Captures:
     def _keep_until_stopped(self) -> None:
         while not self._opened():
             with self._changed:
-                if self._changed.wait_for(lambda: self._stopping, OPEN_AGAIN_SECONDS):
+                if self._changed.wait_for(lambda: self._stopping, self._timing.open_again):
                     return
         # Not before: a spool that is opened once more lists again what is being sent.
         self._sender.start()
         stopping = False
         while not stopping:
             with self._changed:
-                self._changed.wait_for(lambda: self._stopping or self._seal_is_due(), SYNC_SECONDS)
+                self._changed.wait_for(lambda: self._stopping or self._seal_is_due(), self._timing.sync)
                 stopping = self._stopping
             try:
                 self._tick(stopping=stopping)

@@ -12,7 +12,7 @@ from linewatch_common.errors import StorageError, UnavailableError
 
 from linewatch_agent.captures.cloud import ObjectStore
 from linewatch_agent.captures.disk import CaptureDisk, StoredPush, count_lines
-from linewatch_agent.captures.sender import FIRST_PAUSE, LONGEST_PAUSE
+from linewatch_agent.captures.timing import USUAL, Timing
 from linewatch_agent.counters import Counters
 
 log = logging.getLogger(__name__)
@@ -25,12 +25,14 @@ _LISTS = ("deviceFleetInputs", "deviceFleetOutputs", "deviceFleetAuxiliaryInputs
 class PeriodicUpload:
     """Every `period` seconds, in a thread of its own, what `disk` holds goes to `store`."""
 
-    def __init__(self, disk: CaptureDisk, store: ObjectStore, period: float, counters: Counters) -> None:
+    def __init__(
+        self, disk: CaptureDisk, store: ObjectStore, period: float, counters: Counters, timing: Timing = USUAL
+    ) -> None:
         self._disk = disk
         self._store = store
         self._period = period
         self._counters = counters
-        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        self._backoff = Backoff(timing.first_pause, timing.longest_pause)
         self._failing = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._upload_until_stopped, name="capture-upload", daemon=True)

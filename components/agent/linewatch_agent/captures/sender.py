@@ -10,13 +10,9 @@ from linewatch_common.errors import CorruptStateError, UnavailableError
 from linewatch_agent.captures.pushes import Destination, RefusedLinesError, push_of
 from linewatch_agent.captures.segments import Segment
 from linewatch_agent.captures.spool import Spool
+from linewatch_agent.captures.timing import Timing
 
 log = logging.getLogger(__name__)
-
-# A hiccup is over in a second; after hours without a network, five minutes more do not matter.
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
-# Only a notification ends the wait for a segment; this is for one that was missed, and for what is too old where nothing comes.
-IDLE_SECONDS = 60.0
 
 
 class Sender:
@@ -32,12 +28,14 @@ class Sender:
         destination: Destination,
         changed: threading.Condition,
         on_delivered: Callable[[Segment, int, frozenset[int]], None],
+        timing: Timing,
     ) -> None:
         self._spool = spool
         self._destination = destination
         self._changed = changed
         self._on_delivered = on_delivered
-        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        self._idle_seconds = timing.idle
+        self._backoff = Backoff(timing.first_pause, timing.longest_pause)
         self._failing = False
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="capture-sender", daemon=True)
@@ -66,7 +64,7 @@ class Sender:
                 segment = self._spool.next()
                 if segment is None and self._stopping:
                     return
-                idle = segment is None and not self._changed.wait(IDLE_SECONDS)
+                idle = segment is None and not self._changed.wait(self._idle_seconds)
             if segment is None:
                 if idle:
                     self._expire()
