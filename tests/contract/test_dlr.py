@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from linewatch_agent.backends.dlr.backend import DlrBackend, DlrNet, Patience, installed_runtime
-from linewatch_agent.backends.dlr.wire import Ran
+from linewatch_agent.backends.dlr.process import DlrProcess
+from linewatch_agent.backends.dlr.wire import Described, Load, Loaded
 from linewatch_agent.errors import NotLoadableError, RuntimeEndedError
 from linewatch_agent.folders import Format
 from linewatch_agent.loading import ModelLoader
@@ -154,13 +155,25 @@ def test_an_end_is_seen_without_a_prediction() -> None:
     assert net.ended == "compiled.so: DLR's process crashed by SIGKILL"
 
 
-def test_a_process_that_answers_nonsense_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    net = DlrBackend(1).load(NEO / "score" / "compiled.so")
-    monkeypatch.setattr(net._process, "ask", lambda *_: (Ran(), bytearray(1)))
+def test_a_process_that_answers_nonsense_is_ended() -> None:
+    """Here: fewer bytes than its outputs are said to have."""
+    process, loaded = started(NEO / "score")
+    more = tuple(Described(spec.name, spec.dtype, (*spec.shape, 2)) for spec in loaded.outputs)
+    net = DlrNet("compiled.so", process, Loaded(loaded.inputs, more), 30)
     with pytest.raises(RuntimeEndedError, match="answered something else and was ended"):
         net.predict({"picture": PICTURE})
     assert net.ended
     wait_until(lambda: not running(net.pid))
+
+
+def started(folder: Path) -> tuple[DlrProcess, Loaded]:
+    """A process that runs the model in `folder`, and what it says of it."""
+    process = DlrProcess(1)
+    process.start()
+    files = tuple(f"./{path.name}" for path in folder.iterdir())
+    loaded, _ = process.ask(Load(str(installed_runtime()), str(folder), files), (), 0, 60)
+    assert isinstance(loaded, Loaded)
+    return process, loaded
 
 
 def test_the_process_ends_with_the_model() -> None:
