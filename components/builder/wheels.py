@@ -42,9 +42,9 @@ class Layer:
             raise BuildError(f"{error.filename}: {error.strerror}") from error
 
 
-def find_uv(root: Path, environ: Mapping[str, str] = os.environ) -> str:
-    """The wheel installer: beside this Python, in the checkout's .venv, or on the PATH. Raises BuildError."""
-    for folder in (Path(sys.executable).parent, root / ".venv" / "bin"):
+def find_uv(root: Path, environ: Mapping[str, str] = os.environ, python: str = sys.executable) -> str:
+    """The wheel installer: beside `python`, in the checkout's .venv, or on the PATH. Raises BuildError."""
+    for folder in (Path(python).parent, root / ".venv" / "bin"):
         if os.access(folder / "uv", os.X_OK):
             return str(folder / "uv")
     found = shutil.which("uv", path=environ.get("PATH"))

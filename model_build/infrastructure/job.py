@@ -253,11 +253,11 @@ def arguments(words: list[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def main() -> int:
+def main(words: list[str]) -> int:
     """Composition from the environment."""
     import boto3  # noqa: PLC0415 - tests hand their clients in
 
-    options = arguments(sys.argv[1:])
+    options = arguments(words)
     call, s3 = Caller(), boto3.client("s3")
     releases = S3Store(s3, os.environ["LINEWATCH_FLEET_BUCKET"], "releases", call)
     key = KmsKey(boto3.client("kms"), os.environ["LINEWATCH_SIGNING_KEY"], call)
@@ -271,4 +271,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

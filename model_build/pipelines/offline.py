@@ -15,13 +15,20 @@ from model_build.pipelines.source import CHECKOUT
 
 ENVIRONMENT = CHECKOUT / ".venv-sagemaker"
 _CONFIG = Path(__file__).with_name("sagemaker.yaml")
-_EMIT_S = 900  # ten seconds, nearly all of it the import of the SDK; many times that where others compute
+EMIT_S = 900  # ten seconds, nearly all of it the import of the SDK; many times that where others compute
 
 
-def emitted(plans: Sequence[PipelinePlan], place: Place, digest: str, environment: Mapping[str, str]) -> list[str]:
+def emitted(
+    plans: Sequence[PipelinePlan],
+    place: Place,
+    digest: str,
+    environment: Mapping[str, str],
+    *,
+    timeout_s: float = EMIT_S,
+) -> list[str]:
     """A definition each, as JSON. `digest`: of the source archive that the jobs run.
 
-    Raises InputError, with the reason, when the SDK is not installed or refuses something.
+    Raises InputError, with the reason, when the SDK is not installed, refuses something or takes longer than `timeout_s`.
     """
     with TemporaryDirectory() as work:
         command = [_python(), "-m", "model_build.pipelines.emit", work, place.region, place.bucket, place.role, digest]
@@ -31,11 +38,11 @@ def emitted(plans: Sequence[PipelinePlan], place: Place, digest: str, environmen
                 env=settled(environment, place),
                 capture_output=True,
                 text=True,
-                timeout=_EMIT_S,
+                timeout=timeout_s,
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise InputError(f"definition: the SageMaker SDK gave none within {_EMIT_S} s") from error
+            raise InputError(f"definition: the SageMaker SDK gave none within {timeout_s:g} s") from error
         if done.returncode != 0:
             reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise InputError(f"definition: {reason} (`make {ENVIRONMENT.name}/.installed` sets the SDK up)")

@@ -46,18 +46,27 @@ class Status:
 class HeartbeatPublisher:
     """Publishes one component's heartbeat, and finds out by its echo that the subscriptions have died."""
 
-    def __init__(self, component: str, bus: LocalBus, topics: Topics, version: str = __version__) -> None:
+    def __init__(
+        self,
+        component: str,
+        bus: LocalBus,
+        topics: Topics,
+        version: str = __version__,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._component = component
         self._version = version
         self._bus = bus
         self._topics = topics
+        self._clock = clock
         self._started_at = utc_now()
         self._watch: HeartbeatWatch | None = None
         self._sent = 0
 
     def watch_own(self) -> None:
         """Subscribe to the status topic to hear our own beats. Raises as LocalBus.subscribe."""
-        self._watch = HeartbeatWatch()
+        self._watch = HeartbeatWatch(clock=self._clock)
         self._bus.subscribe(self._topics.status, self._watch.receive)
 
     def beat(self, status: Status) -> None:
@@ -105,8 +114,11 @@ class HeartbeatPublisher:
 class HeartbeatWatch:
     """The last heartbeat of every component of the station, and its age. Give `receive` to LocalBus.subscribe(topics.status, …)."""
 
-    def __init__(self, on_beat: Callable[[Heartbeat], None] | None = None) -> None:
+    def __init__(
+        self, on_beat: Callable[[Heartbeat], None] | None = None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._on_beat = on_beat
+        self._clock = clock
         self._lock = threading.Lock()
         self._beats: dict[str, tuple[float, Heartbeat]] = {}
         self._strangers: set[int] = set()
@@ -121,21 +133,21 @@ class HeartbeatWatch:
             return
         self._check_user(beat)
         with self._lock:
-            self._beats[beat.component] = (time.monotonic(), beat)
+            self._beats[beat.component] = (self._clock(), beat)
         if self._on_beat is not None:
             self._on_beat(beat)
 
     def forget(self) -> None:
         """Begin anew, as if nothing was heard yet; ages count from now on."""
         with self._lock:
-            now = time.monotonic()
+            now = self._clock()
             self._beats = {name: (now, beat) for name, (_, beat) in self._beats.items()}
 
     def latest(self, component: str, within_seconds: float = HEARTBEAT_LOST_SECONDS) -> Heartbeat | None:
         """The component's last heartbeat when it is not older than `within_seconds` (default: not lost)."""
         with self._lock:
             seen = self._beats.get(component)
-        if seen is None or time.monotonic() - seen[0] > within_seconds:
+        if seen is None or self._clock() - seen[0] > within_seconds:
             return None
         return seen[1]
 
@@ -150,7 +162,7 @@ class HeartbeatWatch:
         """Seconds since the component's last heartbeat; infinite when none was heard."""
         with self._lock:
             seen = self._beats.get(component)
-        return float("inf") if seen is None else time.monotonic() - seen[0]
+        return float("inf") if seen is None else self._clock() - seen[0]
 
     def _check_user(self, beat: Heartbeat) -> None:
         """The ring, the sockets and the ledger are private files: all components must run as one posix user."""

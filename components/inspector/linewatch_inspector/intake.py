@@ -38,10 +38,11 @@ EndedFrames = Callable[[int, int], Iterable[int]]
 class Intake:
     """Bounded by `queue_length`: when it is full the oldest frame becomes lost at once."""
 
-    def __init__(self, station: str, queue_length: int, ended: EndedFrames) -> None:
+    def __init__(self, station: str, queue_length: int, ended: EndedFrames, *, max_found: int = MAX_FOUND) -> None:
         self._station = station
         self._ended = ended
         self._queue_length = queue_length
+        self._max_found = max_found
         self._books: dict[int, Book] = {}
         self._current: int | None = None
         self._seen: RingState | None = None
@@ -66,7 +67,7 @@ class Intake:
     def _begin(self, ring: RingState) -> None:
         """Follow a ring. Its frames that have ended before are known; all others that it holds are due at once."""
         self._leave_current()
-        first = max(1, ring.written - MAX_FOUND + 1)
+        first = max(1, ring.written - self._max_found + 1)
         ended = set(self._ended(ring.epoch, max(1, first - 1)))
         if first > 1 and first - 1 not in ended:
             self.given_up.append((ring.epoch, first - 1, first))
@@ -156,7 +157,7 @@ class Intake:
             self._lost.append(replace(gone, lost="the ring was made anew before Inspector saw it"))
 
     def _bound(self, book: Book, epoch: int, through: int) -> None:
-        first = through - MAX_FOUND + 1
+        first = through - self._max_found + 1
         frames = book.skip_to(first)
         if frames:
             self.given_up.append((epoch, frames, first))

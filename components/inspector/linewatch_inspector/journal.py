@@ -50,8 +50,9 @@ def journal_path(folder: Path, station: str) -> Path:
 class Journal:
     """Safe to use from several threads. `open` comes first."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, rewrite_bytes: int = REWRITE_BYTES) -> None:
         self._path = path
+        self._rewrite_bytes = rewrite_bytes
         self._fd = -1
         self._size = 0
         self._lock = threading.Lock()
@@ -85,7 +86,7 @@ class Journal:
         with self._lock:
             for frame_id in frame_ids:
                 self._live.pop(frame_id, None)
-            if self._size > REWRITE_BYTES and sum(map(len, self._live.values())) < self._size // 2:
+            if self._size > self._rewrite_bytes and sum(map(len, self._live.values())) < self._size // 2:
                 self._rewrite()
 
     def close(self) -> None:

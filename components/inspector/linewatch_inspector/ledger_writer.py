@@ -66,8 +66,10 @@ Operation = AddPart | SetStoredPath | AddGap | SetState
 class LedgerWriter:
     """One connection, used by one thread at a time. Every method raises StorageError when the disk refuses; nothing is half done then."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, prune_rows: int = PRUNE_ROWS, never_pruned_rows: int = NEVER_PRUNED_ROWS) -> None:
         self._path = path
+        self._prune_rows = prune_rows
+        self._never_pruned_rows = never_pruned_rows
         self._connection: sqlite3.Connection | None = None
 
     @property
@@ -169,7 +171,7 @@ class LedgerWriter:
             deleted = connection.execute(
                 "DELETE FROM parts WHERE id IN (SELECT id FROM parts WHERE captured_at < ? "
                 "AND id <= (SELECT MAX(id) FROM parts) - ? ORDER BY captured_at LIMIT ?)",
-                (before, NEVER_PRUNED_ROWS, PRUNE_ROWS),
+                (before, self._never_pruned_rows, self._prune_rows),
             )
             return deleted.rowcount
 

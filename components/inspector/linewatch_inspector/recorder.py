@@ -67,6 +67,8 @@ class Recorder:
         journal: Journal,
         bus: LocalBus,
         topics: Topics,
+        max_rows: int = MAX_ROWS,
+        stock_again_seconds: float = STOCK_AGAIN_SECONDS,
     ) -> None:
         self._keeping = keeping
         self._writer = writer
@@ -74,6 +76,8 @@ class Recorder:
         self._journal = journal
         self._bus = bus
         self._topics = topics
+        self._max_rows = max_rows
+        self._stock_again_seconds = stock_again_seconds
         self._operations: deque[Operation] = deque()
         self._pictures: deque[Ended] = deque()
         self._labels: deque[LabelVerdict] = deque()
@@ -155,7 +159,7 @@ class Recorder:
         """Anything else that the ledger shall hold."""
         with self._changed:
             self._operations.append(operation)
-            if len(self._operations) > MAX_ROWS:
+            if len(self._operations) > self._max_rows:
                 self._give_up_oldest()
             self._changed.notify()
 
@@ -323,7 +327,7 @@ class Recorder:
             return
         now = time.monotonic()
         if not self._stocktaken and now >= self._next_stock:
-            self._next_stock = now + STOCK_AGAIN_SECONDS
+            self._next_stock = now + self._stock_again_seconds
             self._take_stock()
         for gone in self._keeper.make_room():
             self.submit(SetStoredPath(gone.stem, None))

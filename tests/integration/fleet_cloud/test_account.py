@@ -85,6 +85,5 @@ def test_the_job_finds_its_region_in_what_the_state_machine_gives_it(
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     for name, value in definition()["States"]["Build"]["Parameters"]["Environment"].items():
         monkeypatch.setenv(name, {"${Region}": "eu-central-1", "${FleetBucket}": FLEET}.get(value, "x"))
-    monkeypatch.setattr("sys.argv", ["job", "--release", "nobody-approved-it"])
-    assert job.main() == 1
+    assert job.main(["--release", "nobody-approved-it"]) == 1
     assert "admitted.json does not exist" in capsys.readouterr().err

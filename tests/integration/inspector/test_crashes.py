@@ -1,7 +1,9 @@
 """What a restart finds, and what a full disk, a full shared memory and an absent bus do."""
 
 import sqlite3
+import struct
 import time
+import zlib
 from collections.abc import Callable
 
 import msgspec
@@ -11,7 +13,6 @@ from linewatch_common.errors import CorruptStateError
 from linewatch_common.ledger import LedgerReader
 from linewatch_common.messages import CommandResult, LabelVerdict, Outcome, Verdict, decode, encode
 from linewatch_common.ring import RingReader
-from linewatch_inspector import journal as journals
 from linewatch_inspector.journal import Journal
 
 from tests.disks import file_size_limit
@@ -129,17 +130,17 @@ def test_a_clean_restart_repeats_nothing_and_leaves_no_gap(line: Line) -> None:
 
 
 def test_a_new_ledger_takes_nothing_for_missed_that_an_earlier_one_knew(
-    make_line: Callable[..., Line], monkeypatch: pytest.MonkeyPatch
+    make_line: Callable[..., Line],
 ) -> None:
-    monkeypatch.setattr(
-        journals, "REWRITE_BYTES", 2000
-    )  # as after some hundred parts: the journal has let go of the first
     line = make_line(slots=8)
     line.start()
     for parts in range(1, 31):
         line.capture(GOOD)
         line.wait_for_rows(parts)
     line.stop()
+    journal = Journal(line.journal, rewrite_bytes=0)  # as after some hundred parts: it has let go of the first
+    journal.recorded([entry.verdict.frame_id for entry in journal.open()[:25]])
+    journal.close()
     for file in line.work.glob("ledger.db*"):
         file.rename(file.with_name(f"damaged-{file.name}"))
     line.start()
@@ -310,18 +311,29 @@ def test_started_before_its_disk_is_there_the_line_judges_and_the_rows_follow(ma
     wait_until(lambda: ("ledger_failing", "cleared") in line.alert_states(), "its end")
 
 
+def lengthen_journal(line: Line, size: int) -> None:
+    """By records that say that frames are out which it does not know."""
+    journal = Journal(line.journal)
+    journal.open()
+    journal.close()
+    body = b"P" + b"x" * 999
+    record = struct.pack("<II", len(body), zlib.crc32(body)) + body
+    with line.journal.open("ab") as file:
+        file.write(record * (size // len(record)))
+
+
 def test_a_full_shared_memory_under_the_journal_is_one_alert_and_the_line_goes_on(
-    line: Line, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    line: Line, caplog: pytest.LogCaptureFixture
 ) -> None:
+    lengthen_journal(line, 500_000)  # so that a limit for it is none for the ledger
     line.start()
-    monkeypatch.setattr(journals, "MAX_BYTES", 100)
-    for _ in range(3):
-        assert line.verdict_of(line.capture(GOOD)).outcome is Outcome.PASS
-    wait_until(lambda: ("disk_low", "raised") in line.alert_states(), "the alert")
-    lines = [record.message for record in caplog.records if "journal" in record.message and "crash" in record.message]
-    assert len(lines) == 1
-    line.wait_for_rows(3)
-    monkeypatch.undo()
+    with file_size_limit(line.journal.stat().st_size + 100):
+        for _ in range(3):
+            assert line.verdict_of(line.capture(GOOD)).outcome is Outcome.PASS
+        wait_until(lambda: ("disk_low", "raised") in line.alert_states(), "the alert")
+        lines = [entry.message for entry in caplog.records if "journal" in entry.message and "crash" in entry.message]
+        assert len(lines) == 1
+        line.wait_for_rows(3)
     assert line.verdict_of(line.capture(GOOD)).outcome is Outcome.PASS
     wait_until(lambda: ("disk_low", "cleared") in line.alert_states(), "its end")
 

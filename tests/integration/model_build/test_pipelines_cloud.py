@@ -10,8 +10,8 @@ from linewatch_common.errors import InputError, UnavailableError
 from moto import mock_aws
 
 from model_build.__main__ import main
-from model_build.pipelines import offline
 from model_build.pipelines.cloud import Cloud
+from model_build.pipelines.offline import emitted
 from model_build.pipelines.plans import EXAMPLE, PIPELINES
 from model_build.pipelines.registered import make
 
@@ -85,10 +85,9 @@ def test_what_a_person_mistypes_is_one_line(tmp_path: Path, capsys: pytest.Captu
     assert "region" in region
 
 
-def test_an_sdk_that_does_not_end_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(offline, "_EMIT_S", 0.001)
+def test_an_sdk_that_does_not_end_is_one_line() -> None:
     with pytest.raises(InputError, match=r"the SageMaker SDK gave none within 0\.001 s"):
-        offline.emitted([PLAN], EXAMPLE, "0" * 64, {})
+        emitted([PLAN], EXAMPLE, "0" * 64, {}, timeout_s=0.001)
 
 
 def test_a_missing_bucket_or_pipeline_is_one_line(clients: tuple[Any, Any]) -> None:

@@ -213,11 +213,11 @@ def test_an_artefact_over_its_limit_is_refused(root: Path, tmp_path: Path) -> No
     assert not list((tmp_path / "cache").rglob("*.zip"))
 
 
-def test_uv_is_found_on_the_path_or_said_to_be_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.executable", str(tmp_path / "bin/python"))
+def test_uv_is_found_on_the_path_or_said_to_be_missing(tmp_path: Path) -> None:
+    python = str(tmp_path / "bin/python")
     with pytest.raises(BuildError, match="uv is missing: run `make setup`"):
-        find_uv(tmp_path, {"PATH": str(tmp_path)})
+        find_uv(tmp_path, {"PATH": str(tmp_path)}, python)
     uv = tmp_path / "uv"
     uv.write_text("#!/bin/sh\n")
     uv.chmod(0o755)
-    assert find_uv(tmp_path, {"PATH": str(tmp_path)}) == str(uv)
+    assert find_uv(tmp_path, {"PATH": str(tmp_path)}, python) == str(uv)

@@ -3,7 +3,6 @@
 import random
 
 import pytest
-from linewatch_inspector import intake as intakes
 from linewatch_inspector.book import Book
 from linewatch_inspector.frames import Frame
 from linewatch_inspector.intake import Intake, RingState
@@ -115,18 +114,26 @@ def test_when_it_is_full_the_oldest_is_lost_at_once() -> None:
     assert intake.overflowed == 3
 
 
-def test_a_very_long_absence_becomes_a_gap_instead_of_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intakes, "MAX_FOUND", 50)
-    intake = Intake("line1", 64, nobody)
+def test_a_very_long_absence_becomes_a_gap_instead_of_a_list() -> None:
+    intake = Intake("line1", 64, nobody, max_found=50)
     intake.reconcile(ring(1000))
     taken, lost = drain(intake)
     assert lost + taken == list(range(951, 1001))
     assert intake.given_up == [(EPOCH, 950, 951)]
 
 
-def test_a_ledger_that_knows_the_older_frames_needs_no_gap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intakes, "MAX_FOUND", 50)
-    intake = Intake("line1", 64, lambda _epoch, since: range(since, 999))
+def test_a_ring_that_ran_far_ahead_while_it_was_followed_becomes_a_gap_as_well() -> None:
+    intake = Intake("line1", 64, nobody, max_found=50)
+    intake.reconcile(ring(0))
+    intake.reconcile(ring(1000))
+    intake.reconcile(ring(1000))
+    taken, lost = drain(intake)
+    assert lost + taken == list(range(951, 1001))
+    assert intake.given_up == [(EPOCH, 950, 951)]
+
+
+def test_a_ledger_that_knows_the_older_frames_needs_no_gap() -> None:
+    intake = Intake("line1", 64, lambda _epoch, since: range(since, 999), max_found=50)
     intake.reconcile(ring(1000))
     assert drain(intake) == ([999, 1000], [])
     assert intake.given_up == []

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from linewatch_common.errors import StorageError
 from linewatch_common.messages import Outcome, Verdict, encode
-from linewatch_inspector import journal as journals
 from linewatch_inspector.journal import Journal
 
 from tests.disks import file_size_limit
@@ -55,7 +54,7 @@ def test_what_was_added_is_found_again_in_order(path: Path) -> None:
 
 
 def test_a_torn_tail_is_cut_off_at_every_byte(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("ERROR", journals.__name__)  # a line for each byte would take longer than the test
+    caplog.set_level("ERROR", Journal.__module__)  # a line for each byte would take longer than the test
     journal = Journal(path)
     journal.open()
     add(journal, 1)
@@ -111,9 +110,8 @@ def test_stamps_of_another_boot_are_forgotten(path: Path) -> None:
     assert [entry.monotonic_ns for entry in Journal(path).open()] == [None]
 
 
-def test_it_is_rewritten_when_its_rows_are_safe(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journals, "REWRITE_BYTES", 4096)
-    journal = Journal(path)
+def test_it_is_rewritten_when_its_rows_are_safe(path: Path) -> None:
+    journal = Journal(path, rewrite_bytes=4096)
     journal.open()
     for number in range(1, 1001):
         add(journal, number)

@@ -64,8 +64,7 @@ class SlowDisk(LedgerWriter):
         super().write(operations)  # type: ignore[arg-type]  # passed through
 
 
-@pytest.fixture
-def recorder(tmp_path: Path) -> tuple[Recorder, SlowDisk]:
+def slow_recorder(tmp_path: Path, max_rows: int = recorders.MAX_ROWS) -> tuple[Recorder, SlowDisk]:
     journal = Journal(tmp_path / "journal")
     journal.open()
     disk = SlowDisk(tmp_path / "ledger.db")
@@ -77,9 +76,15 @@ def recorder(tmp_path: Path) -> tuple[Recorder, SlowDisk]:
         journal=journal,
         bus=FakeCore().bus(),
         topics=Topics("line1"),
+        max_rows=max_rows,
     )
     made.open()
     return made, disk
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> tuple[Recorder, SlowDisk]:
+    return slow_recorder(tmp_path)
 
 
 def published(item: Verdict, picture: object = None) -> Published:
@@ -98,9 +103,8 @@ def test_a_disk_that_hangs_costs_pictures_but_no_row(recorder: tuple[Recorder, S
     assert LedgerReader(tmp_path / "ledger.db").outcomes() == {"pass": 100}
 
 
-def test_stock_that_could_not_be_taken_is_taken_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stock_that_could_not_be_taken_is_taken_later(tmp_path: Path) -> None:
     """Else what an earlier process stored is in no bound until the next start."""
-    monkeypatch.setattr(recorders, "STOCK_AGAIN_SECONDS", 0.01)
     left = tmp_path / "store" / "20261122" / "line1-1-000001.zip"
     left.parent.mkdir(parents=True)
     left.write_bytes(bytes(100))
@@ -113,6 +117,7 @@ def test_stock_that_could_not_be_taken_is_taken_later(tmp_path: Path, monkeypatc
         journal=journal,
         bus=FakeCore().bus(),
         topics=Topics("line1"),
+        stock_again_seconds=0.01,
     )
     made.open()
     made.start()
@@ -139,11 +144,8 @@ def test_labels_beyond_the_queue_are_counted(recorder: tuple[Recorder, SlowDisk]
     assert made.labels_dropped == 2
 
 
-def test_rows_beyond_all_memory_become_one_gap(
-    recorder: tuple[Recorder, SlowDisk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(recorders, "MAX_ROWS", 10)
-    made, disk = recorder
+def test_rows_beyond_all_memory_become_one_gap(tmp_path: Path) -> None:
+    made, disk = slow_recorder(tmp_path, max_rows=10)
     for number in range(1, 31):
         made.record(published(verdict(number)))
     disk.go.set()

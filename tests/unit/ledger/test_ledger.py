@@ -10,7 +10,6 @@ import pytest
 from linewatch_common.errors import CorruptStateError, InputError, StorageError, UnavailableError
 from linewatch_common.ledger import LEDGER_FILE, LedgerReader
 from linewatch_common.messages import LabelVerdict, Outcome, Verdict
-from linewatch_inspector import ledger_writer
 from linewatch_inspector.agreement import agreement
 from linewatch_inspector.captures.choice import Choice
 from linewatch_inspector.ledger_writer import AddGap, AddPart, LedgerWriter, SetState, SetStoredPath
@@ -130,11 +129,9 @@ def test_gaps_state_and_paths(writer: LedgerWriter, reader: LedgerReader) -> Non
     assert reader.sequences(EPOCH, 2) == []
 
 
-def test_old_rows_leave_but_the_totals_and_the_newest_stay(
-    writer: LedgerWriter, reader: LedgerReader, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ledger_writer, "NEVER_PRUNED_ROWS", 3)
-    monkeypatch.setattr(ledger_writer, "PRUNE_ROWS", 4)
+def test_old_rows_leave_but_the_totals_and_the_newest_stay(reader: LedgerReader, tmp_path: Path) -> None:
+    writer = LedgerWriter(tmp_path / LEDGER_FILE, prune_rows=4, never_pruned_rows=3)
+    writer.open()
     writer.write([AddPart(verdict(number, day=1), None) for number in range(1, 11)])
     assert [writer.prune("2026-11-10T00:00:00Z") for _ in range(3)] == [4, 3, 0]
     assert [part.sequence for part in reader.latest(20)] == [10, 9, 8]
