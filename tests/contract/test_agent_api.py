@@ -464,6 +464,7 @@ def test_a_capture_that_does_not_fit_the_buffer_is_said(client: ForeignClient) -
     capture_id = f"large-{time.time_ns()}"
     code, message = client.refusal("CaptureData", model_name="tiny", capture_id=capture_id, inputs=[large])
     assert (code, "capture buffer full" in message) == (grpc.StatusCode.RESOURCE_EXHAUSTED, True)
+    assert "CaptureBufferMB" in message, "what to set"
     client.call("CaptureData", model_name="tiny", capture_id=capture_id)  # it was not taken: its id is free
 
 

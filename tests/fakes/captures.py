@@ -1,5 +1,7 @@
 """An agent behind the Captures port, in memory; tests/contract/test_captures.py holds it to the same contract as the real agent."""
 
+import sys
+
 from linewatch_agent_api.client import Capture
 from linewatch_common.errors import AgentUnavailableError, InputError
 
@@ -11,6 +13,7 @@ class FakeCaptures:
         self._models = set(models)
         self.taken: dict[str, Capture] = {}
         self.away = False
+        self.largest = sys.maxsize  # bytes that a capture may have
         self.broken = False  # a defect of ours, not an answer
         self.closed = False
 
@@ -24,7 +27,9 @@ class FakeCaptures:
         if self.broken:
             raise ZeroDivisionError
         if capture.model not in self._models:
-            raise InputError(f"{capture.model}: no such model")
+            raise AgentUnavailableError(f"{capture.model}: no such model")
+        if sum(len(item.data) for item in (*capture.auxiliary_inputs, *capture.auxiliary_outputs)) > self.largest:
+            raise InputError(f"capture buffer full: more than {self.largest} bytes")
         self.taken.setdefault(capture.capture_id, capture)
 
     def close(self) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 import grpc
+from linewatch_agent_api.errors import NEVER, RETRY_KEY
 from linewatch_common.logs import capped
 
-from linewatch_agent.errors import RequestError
+from linewatch_agent.errors import CaptureTooLargeError, RequestError
 from linewatch_agent.refusals import RefusalLog
 from linewatch_agent.status_codes import status_of
 
@@ -48,12 +49,13 @@ def answered(rpc: Rpc) -> Rpc:
         except Exception as error:
             # One line of text: names of files in it may be neither.
             status, message, number = status_of(error), _message(error), next(_numbers)
+            hint = ((RETRY_KEY, NEVER),) if isinstance(error, CaptureTooLargeError) else ()
             if status is grpc.StatusCode.INTERNAL and not isinstance(error, RequestError):
                 log.exception("request %d: %s: internal error", number, rpc.__name__)
                 message = f"internal error in {rpc.__name__} ({type(error).__name__}); see request {number} in the agent's log"
             else:
                 self.refusals.note(number, rpc.__name__, status.name, message)
-        context.set_trailing_metadata(((REQUEST_KEY, str(number)),))
+        context.set_trailing_metadata(((REQUEST_KEY, str(number)), *hint))
         context.abort(status, message)
         return None
 

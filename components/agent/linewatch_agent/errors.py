@@ -60,6 +60,10 @@ class CaptureBufferFullError(RequestError):
     """The disk is slower than the captures come, or full."""
 
 
+class CaptureTooLargeError(CaptureBufferFullError):
+    """Larger than all that may wait together: as the agent is configured, it never fits."""
+
+
 class FutureCaptureError(RequestError):
     """The inference's timestamp lies in the future."""
 

@@ -12,8 +12,8 @@ from linewatch_common.errors import AgentUnavailableError
 
 from linewatch_agent_api import agent_pb2 as wire
 from linewatch_agent_api.agent_pb2_grpc import AgentStub
-from linewatch_agent_api.channels import CLIENT_OPTIONS, address_of
-from linewatch_agent_api.errors import NotFoundError, refused
+from linewatch_agent_api.channels import CLIENT_OPTIONS, MAX_MESSAGE_BYTES, address_of
+from linewatch_agent_api.errors import NEVER, RETRY_KEY, NotFoundError, refused
 from linewatch_agent_api.tensors import Array, dtype_of, from_wire, predict_message, tensor_name, to_wire
 
 _PREDICT = f"/{wire.DESCRIPTOR.services_by_name['Agent'].full_name}/Predict"
@@ -152,7 +152,7 @@ class AgentClient:
         return {tensor_name(tensor.tensor_metadata): from_wire(tensor) for tensor in response.tensors}
 
     def capture(self, capture: Capture) -> None:
-        """Hand over an inference for storing; returns before it is stored."""
+        """Hand over an inference for storing; returns before it is stored. Raises TooLargeError for one that the agent never takes."""
         at_ns = time.time_ns() if capture.at_ns is None else capture.at_ns
         seconds, nanos = divmod(at_ns, 1_000_000_000)
         request = wire.CaptureDataRequest(
@@ -165,6 +165,12 @@ class AgentClient:
             inputs=[_auxiliary(item) for item in capture.auxiliary_inputs],
             outputs=[_auxiliary(item) for item in capture.auxiliary_outputs],
         )
+        if request.ByteSize() > MAX_MESSAGE_BYTES:
+            raise refused(
+                "RESOURCE_EXHAUSTED",
+                f"{request.ByteSize()} bytes, at most {MAX_MESSAGE_BYTES} fit a request",
+                never=True,
+            )
         self._call(self._stub.CaptureData, request, self._deadlines.capture)
 
     def capture_status(self, capture_id: str) -> CaptureState:
@@ -186,7 +192,8 @@ class AgentClient:
                 details = f"no answer within {deadline:g} s"
             if code in _AWAY:
                 raise AgentUnavailableError(f"agent at {self._endpoint}: {details}") from error
-            raise refused(code.name, details) from error
+            never = (RETRY_KEY, NEVER) in (error.trailing_metadata() or ())
+            raise refused(code.name, details, never=never) from error
         except ValueError as error:  # gRPC's way to say that the channel was closed
             raise AgentUnavailableError(f"agent at {self._endpoint}: the client was closed") from error
 

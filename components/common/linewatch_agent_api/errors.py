@@ -2,6 +2,9 @@
 
 from linewatch_common.errors import InputError
 
+# Trailing metadata of a refusal that no waiting changes, though its status alone means "try later".
+RETRY_KEY, NEVER = "linewatch-retry", "never"
+
 
 class AgentRefusedError(InputError):
     """The agent answered, and refuses this request: repeating it as it is does not help.
@@ -26,6 +29,10 @@ class AgentFullError(AgentRefusedError):
     """RESOURCE_EXHAUSTED: the memory budget or the capture buffer is used up; free some, or try later."""
 
 
+class TooLargeError(AgentFullError):
+    """RESOURCE_EXHAUSTED: the request is larger than the agent ever takes; the same again is refused again."""
+
+
 _BY_CODE: dict[str, type[AgentRefusedError]] = {
     "NOT_FOUND": NotFoundError,
     "ALREADY_EXISTS": AlreadyExistsError,
@@ -33,6 +40,8 @@ _BY_CODE: dict[str, type[AgentRefusedError]] = {
 }
 
 
-def refused(code: str, message: str) -> AgentRefusedError:
-    """The error for a status that is neither OK nor 'away'."""
+def refused(code: str, message: str, *, never: bool = False) -> AgentRefusedError:
+    """The error for a status that is neither OK nor 'away'. `never`: the agent says that no waiting changes it."""
+    if never and code == "RESOURCE_EXHAUSTED":
+        return TooLargeError(code, message)
     return _BY_CODE.get(code, AgentRefusedError)(code, message)

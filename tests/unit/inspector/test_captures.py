@@ -187,6 +187,22 @@ def test_a_capture_that_breaks_us_holds_nobody_up(line: Line) -> None:
     assert taken(line, line.capture(BAD))
 
 
+def test_what_never_fits_is_dropped_with_its_reason_and_holds_nobody_up(
+    line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    line.start()
+    line.captures.largest = 0
+    for _ in range(3):
+        line.capture(BAD)
+    wait_until(lambda: counted(line) == (0, 3), "them to be given up")
+    line.captures.largest = 10**6
+    assert taken(line, line.capture(BAD))
+    wait_until(lambda: counted(line) == (1, 3), "all to be counted")
+    said = [entry.getMessage() for entry in caplog.records if "given up" in entry.getMessage()]
+    assert len(said) == 2, "the first and the second"
+    assert "capture buffer full" in said[0]
+
+
 def test_nothing_is_captured_by_default(tmp_path: Path) -> None:
     line = Line(tmp_path)
     try:

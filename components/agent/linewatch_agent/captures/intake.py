@@ -22,6 +22,7 @@ from linewatch_agent.counters import Counters
 from linewatch_agent.errors import (
     CaptureBufferFullError,
     CaptureExistsError,
+    CaptureTooLargeError,
     NoNetworkError,
     NotInstalledError,
     UnknownCaptureError,
@@ -119,10 +120,12 @@ class Captures:
 
         `stated`: the model's own name and version; without, the name it is loaded under.
 
-        Raises BadRequestError, FutureCaptureError, CaptureExistsError, CaptureBufferFullError, NoNetworkError, NotInstalledError.
+        Raises BadRequestError, FutureCaptureError, CaptureExistsError, CaptureBufferFullError, CaptureTooLargeError, NoNetworkError,
+        NotInstalledError.
         """
         now = Moment.now()
         check_request(request, now)
+        self._refuse_too_large(request.size_bytes)
         if self._destination.missing:
             raise NotInstalledError(f"capture not taken: {self._destination.missing}")
         if not self._spool.durable and not self._destination.reachable():
@@ -203,6 +206,15 @@ class Captures:
             raise CaptureExistsError(
                 f"capture {capture_id!r} was taken already ({state}); every capture needs an id of its own"
             )
+
+    def _refuse_too_large(self, size_bytes: int) -> None:
+        bounds = {"CaptureBufferMB": self._settings.buffer_bytes, "CaptureDiskMB": self._spool.limit_bytes}
+        for key, limit in bounds.items():
+            if size_bytes > limit:
+                self._counters.add("captures_refused")
+                raise CaptureTooLargeError(
+                    f"capture buffer full: {size_bytes} bytes are more than {key} ever holds ({limit}); raise it, or capture less at once"
+                )
 
     def _refuse_when_full(self, request: CaptureRequest) -> None:
         settings, held = self._settings, self._held

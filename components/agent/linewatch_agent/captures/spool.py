@@ -45,6 +45,11 @@ class Spool:
         """Whether it survives the process."""
         return self._shelf.durable
 
+    @property
+    def limit_bytes(self) -> int:
+        """What it holds at most."""
+        return self._settings.limit_bytes
+
     def open(self) -> list[Segment]:
         """What earlier runs left, to be sent first. Raises StorageError."""
         found = self._shelf.open()

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from linewatch_agent_api.client import AgentClient, Capture
-from linewatch_agent_api.errors import AgentFullError, AlreadyExistsError
+from linewatch_agent_api.errors import AgentRefusedError, AlreadyExistsError, TooLargeError
 from linewatch_common.captured import Stratum
 from linewatch_common.clock import utc_now
 from linewatch_common.errors import AgentUnavailableError, InputError, LinewatchError, UnavailableError
 from linewatch_common.heartbeats import HeartbeatWatch
+from linewatch_common.logs import Complaints
 from linewatch_common.messages import LabelVerdict
 from linewatch_common.names import AGENT
 from linewatch_common.store import SUFFIX, StoredInspection, read_inspection
@@ -32,6 +33,9 @@ LABELS = 256  # more at once than people can type while an agent restarts
 RETRY_SECONDS = 1.0
 IDLE_SECONDS = 5.0
 
+# Statuses that tell of the agent's state and not of the capture.
+_OF_THE_MOMENT = ("RESOURCE_EXHAUSTED", "NOT_FOUND", "FAILED_PRECONDITION")
+
 T = TypeVar("T")
 
 
@@ -41,7 +45,8 @@ class Captures(Protocol):
     def capture(self, endpoint: str, capture: Capture) -> None:
         """Hand over a capture; one whose id was taken already is done.
 
-        Raises AgentUnavailableError when trying again may help (agent away, spool full), InputError when it is refused for good.
+        Raises AgentUnavailableError when trying again may help (agent away, spool full, model being replaced, no network without a
+        spool), InputError when it is refused for good.
         """
 
     def close(self) -> None:
@@ -64,8 +69,12 @@ class AgentCaptures:
             self._client.capture(capture)
         except AlreadyExistsError:
             return
-        except AgentFullError as error:
-            raise AgentUnavailableError(str(error)) from error
+        except TooLargeError:
+            raise
+        except AgentRefusedError as error:
+            if error.code in _OF_THE_MOMENT:
+                raise AgentUnavailableError(str(error)) from error
+            raise
 
     def close(self) -> None:
         """See Captures."""
@@ -88,6 +97,7 @@ class Capturer:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._problem = ""
+        self._refused = Complaints(log, "capture given up")
         self.taken = 0
         self.dropped = 0
 
@@ -148,7 +158,7 @@ class Capturer:
                 return False
             except InputError as error:
                 self.dropped += 1
-                self._say(error)
+                self._refused.note(error)
             except Exception:  # a thread's top: a capture that breaks us must not hold up the others
                 self.dropped += 1
                 log.exception("capturing: an internal error")
