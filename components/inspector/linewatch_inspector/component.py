@@ -171,7 +171,7 @@ class Inspector:
             "duplicates": parts.intake.duplicates,
             "queue_overflows": parts.intake.overflowed,
             "messages_dropped": parts.inbox.dropped,
-            "messages_unreadable": parts.inbox.unreadable,
+            "messages_unreadable": parts.inbox.unreadable + parts.intake.untrue,
             "verdicts_waiting": parts.announcer.waiting,
             "verdicts_unpublished": parts.announcer.unpublished,
             "rows_pending": parts.recorder.rows_pending,

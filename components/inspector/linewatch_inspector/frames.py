@@ -10,6 +10,8 @@ from linewatch_common.ring import frame_id
 # What a frame_id has room for.
 EPOCHS = 10**12
 SEQUENCES = 10**18
+# What a clock's nanoseconds have room for.
+STAMPS = 2**63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,7 @@ class Frame:
 
 
 def from_message(message: FrameCaptured | FrameFailed) -> Frame:
-    """The frame that a message announces. Raises InputError when its name is not made of its numbers."""
+    """The frame that a message announces. Raises InputError when its name is not made of its numbers, or its stamp is none of a clock."""
     frame = Frame(
         station=message.station,
         epoch=message.epoch,
@@ -47,4 +49,6 @@ def from_message(message: FrameCaptured | FrameFailed) -> Frame:
     )
     if message.epoch >= EPOCHS or message.sequence >= SEQUENCES or message.frame_id != frame.frame_id:
         raise InputError(f"frame_id {capped(message.frame_id)} is not made of its station, epoch and sequence")
+    if message.captured_monotonic_ns >= STAMPS:
+        raise InputError(f"{message.frame_id}: captured_monotonic_ns {message.captured_monotonic_ns} is no clock's")
     return frame

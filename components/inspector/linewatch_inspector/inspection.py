@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from linewatch_common.errors import UnavailableError
 from linewatch_common.messages import Outcome
@@ -13,7 +13,7 @@ from linewatch_inspector.announcer import Announcer
 from linewatch_inspector.ended import Ended, Ending, ended
 from linewatch_inspector.frames import Frame
 from linewatch_inspector.inbox import Inbox
-from linewatch_inspector.intake import Intake
+from linewatch_inspector.intake import Intake, RingState
 from linewatch_inspector.judge import Judge, StoppedError
 from linewatch_inspector.rings import ring_state
 
@@ -83,8 +83,7 @@ class Inspection:
     def _round(self) -> None:
         """One frame at most."""
         idle = self._intake.waiting == 0
-        for announced in self._inbox.take(IDLE_SECONDS if idle else 0.0):
-            self._intake.announce(announced)
+        self._take_in(self._inbox.take(IDLE_SECONDS if idle else 0.0))
         self._reconcile()
         self._announcer.flush()
         self._adopt()
@@ -93,14 +92,25 @@ class Inspection:
         if frame is not None:
             self._announce(frame, self._inspected(frame))
 
+    def _take_in(self, announced: Sequence[Frame]) -> None:
+        """Camera writes a frame before it announces it, so what the ring does not hold by now is no frame."""
+        state = self._ring_state() if announced else None
+        for frame in announced:
+            self._intake.announce(frame, state)
+
+    def _ring_state(self) -> RingState | None:
+        try:
+            return ring_state(self._ring)
+        except UnavailableError:
+            return None  # no ring: the camera makes it
+
     def _reconcile(self) -> None:
         now = time.monotonic()
         if now - self._reconciled < RECONCILE_SECONDS and not self._intake.has_gap():
             return
-        try:
-            state = ring_state(self._ring)
-        except UnavailableError:
-            self._reconciled = now  # no ring: the camera makes it
+        state = self._ring_state()
+        if state is None:
+            self._reconciled = now
             return
         if now - self._reconciled >= RECONCILE_SECONDS:
             self._reconciled = now

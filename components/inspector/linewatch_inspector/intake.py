@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from linewatch_common.logs import Complaints
+
 from linewatch_inspector.book import Book
 from linewatch_inspector.frames import Frame
 
@@ -48,6 +50,7 @@ class Intake:
         self._seen: RingState | None = None
         self._queue: list[tuple[int, int, Frame]] = []
         self._lost: deque[Frame] = deque()
+        self._untrue = Complaints(log, "frames ignored")
         self.duplicates = 0
         self.found = 0
         self.overflowed = 0
@@ -79,14 +82,22 @@ class Intake:
         self._seen = ring
         self._forget_old_books()
 
-    def announce(self, frame: Frame) -> None:
-        """A message came."""
+    @property
+    def untrue(self) -> int:
+        """Announcements of frames that were not there."""
+        return self._untrue.count
+
+    def announce(self, frame: Frame, ring: RingState | None = None) -> None:
+        """A message came. `ring` is the ring's state after it, None while it cannot be read."""
+        if ring is not None and (frame.epoch, frame.sequence) > (ring.epoch, ring.written):
+            self._untrue.note(f"{frame.frame_id} is announced, the ring is at frame {ring.written} of {ring.epoch}")
+            return
         book = self._books.get(frame.epoch)
         if book is None:
             book = self._books[frame.epoch] = Book(1)
             self._forget_old_books()
         if frame.sequence < 1 or frame.sequence > book.highest + MAX_AHEAD:
-            log.warning("frame %s is announced far ahead of the last one, ignored", frame.frame_id)
+            self._untrue.note(f"{frame.frame_id} is announced far ahead of the last one")
             return
         if not book.add(frame.sequence):
             self.duplicates += 1

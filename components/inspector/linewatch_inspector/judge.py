@@ -72,7 +72,7 @@ class Judge:
 
     def inspect(self, frame: Frame) -> Ended:
         """The frame's end. Raises StoppedError only."""
-        stages = Stages(self._clock() if frame.monotonic_ns is None else frame.monotonic_ns, self._clock)
+        stages = Stages(self._past(frame.monotonic_ns), self._clock)
         stages.mark("wait")
         if frame.lost is not None:
             return ended(frame, Ending(outcome=Outcome.MISSED, reason=frame.lost))
@@ -98,6 +98,11 @@ class Judge:
             frame, Ending(outcome=outcome, reason=str(error), timings_ms=stages.milliseconds()), picture=picture
         )
 
+    def _past(self, captured_ns: int | None) -> int:
+        """A capture's time; now for one that is unknown or lies ahead, which would put off the deadline."""
+        now = self._clock()
+        return now if captured_ns is None else min(captured_ns, now)
+
     def _slot(self, frame: Frame, stages: Stages) -> RingFrame:
         """The frame's slot, copied out of the ring."""
         if frame.failure is not None:
@@ -108,7 +113,7 @@ class Judge:
             slot: RingFrame = self._until_deadline(stages, lambda: self._ring.read(frame.sequence, epoch=frame.epoch))
         except FrameOverwritten as error:
             raise _MissedError("overwritten in the ring before it was judged") from error
-        stages.captured_at(slot.monotonic_ns)
+        stages.captured_at(self._past(slot.monotonic_ns))
         stages.mark("map")
         return slot
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 from linewatch_common.messages import CommandResult, LabelVerdict, Outcome, decode
 from linewatch_common.store import read_inspection
 
@@ -251,6 +252,29 @@ def test_messages_that_are_none_are_counted_and_change_nothing(line: Line) -> No
         line.camera.publish(line.topics.commands, raw)
     assert line.verdict_of(line.capture(GOOD)).outcome is Outcome.PASS
     assert inspector.status().counters["messages_unreadable"] == 5
+
+
+@pytest.mark.parametrize("later", [0, 60, 10**6])
+def test_frames_that_the_ring_does_not_hold_hold_up_nobody_and_take_no_later_frame_s_place(
+    line: Line, later: int
+) -> None:
+    """Anybody on the device's bus may announce some: of this ring (stamped in the future) and of rings that never were."""
+    inspector = line.start()
+    for number in range(2, 5):
+        message = line.announced(number, age_ms=-1e9, epoch=line.ring.epoch + later)
+        line.say(line.topics.frames, message)
+    names = [line.capture(GOOD) for _ in range(4)]
+    assert [str(line.verdict_of(name).outcome) for name in names] == ["pass"] * 4
+    assert len(line.verdicts()) == 4
+    assert inspector.status().counters["messages_unreadable"] == 3
+
+
+def test_a_stamp_that_no_clock_gives_is_none_of_ours(line: Line) -> None:
+    inspector = line.start()
+    name = line.fail_capture("no picture", said_ns=2**64)
+    assert line.verdict_of(name).outcome is Outcome.ERROR, "it is found in the ring"
+    assert inspector.status().counters["internal_errors"] == 0
+    assert inspector.status().counters["messages_unreadable"] == 1
 
 
 def test_the_heartbeat_counts(line: Line) -> None:

@@ -176,7 +176,7 @@ class Line:
         self.say(self.topics.frames, message)
         return message.frame_id
 
-    def fail_capture(self, reason: str, *, announce: bool = True) -> str:
+    def fail_capture(self, reason: str, *, announce: bool = True, said_ns: int | None = None) -> str:
         stamp = Stamp.now()
         sequence = self.ring.write_failure(reason, stamp=stamp)
         name = frame_id(STATION, self.ring.epoch, sequence)
@@ -187,7 +187,7 @@ class Line:
             sequence=sequence,
             reason=reason,
             captured_at=utc_text(stamp.wall_ns),
-            captured_monotonic_ns=stamp.monotonic_ns,
+            captured_monotonic_ns=stamp.monotonic_ns if said_ns is None else said_ns,
         )
         if announce:
             self.say(self.topics.frames, message)

@@ -50,7 +50,7 @@ class Bench:
         self.reader = RingReader(self.writer.path)
         self.stopping = threading.Event()
 
-    def write(self, pixels: NDArray[np.uint8], pixel_format: str, *, padding: int = 0) -> Frame:
+    def write(self, pixels: NDArray[np.uint8], pixel_format: str, *, padding: int = 0, ahead_ns: int = 0) -> Frame:
         height, width = pixels.shape[:2]
         rows = pixels.reshape(height, -1)
         rows = np.pad(rows, ((0, 0), (0, padding)), constant_values=255)
@@ -60,7 +60,7 @@ class Bench:
             height=height,
             stride=rows.shape[1],
             pixel_format=pixel_format,
-            stamp=Stamp.now(),
+            stamp=Stamp(time.monotonic_ns() + ahead_ns, time.time_ns()),
         )
         return Frame(station="line1", epoch=self.writer.epoch, sequence=sequence)
 
@@ -161,6 +161,25 @@ def test_a_stamp_from_the_future_is_just_young(bench: Bench) -> None:
         station="line1", epoch=frame.epoch, sequence=frame.sequence, monotonic_ns=time.monotonic_ns() + 10**12
     )
     assert bench.inspect(ahead).verdict.outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize("ahead_ns", [10**12, 2**62])
+def test_a_stamp_from_the_future_does_not_put_off_the_deadline(bench: Bench, ahead_ns: int) -> None:
+    """Else one frame of this kind would hold up the line for as long as it says."""
+    frame = Frame(station="line1", epoch=bench.writer.epoch, sequence=7, monotonic_ns=time.monotonic_ns() + ahead_ns)
+    give_up = threading.Timer(5.0, bench.stopping.set)
+    give_up.start()
+    assert bench.inspect(frame, deadline_ms=30).verdict.outcome is Outcome.MISSED
+    give_up.cancel()
+
+
+def test_a_stamp_from_the_future_in_the_ring_does_not_either(bench: Bench) -> None:
+    bench.plan = None
+    frame = bench.write(np.zeros((8, 8), np.uint8), "Mono8", ahead_ns=10**12)
+    give_up = threading.Timer(5.0, bench.stopping.set)
+    give_up.start()
+    assert bench.inspect(frame, deadline_ms=30).verdict.outcome is Outcome.MISSED
+    give_up.cancel()
 
 
 def test_stages_add_up_whatever_the_clock_does() -> None:
