@@ -323,14 +323,14 @@ class Recorder:
         )
 
     def _maintain(self) -> None:
+        for gone in self._keeper.make_room():  # also while the ledger is away: its row is told later
+            self.submit(SetStoredPath(gone.stem, None))
         if not self._open or self.problem:
             return
         now = time.monotonic()
         if not self._stocktaken and now >= self._next_stock:
             self._next_stock = now + self._stock_again_seconds
             self._take_stock()
-        for gone in self._keeper.make_room():
-            self.submit(SetStoredPath(gone.stem, None))
         try:
             if self._unsynced and now >= self._next_sync:
                 self._next_sync = now + SYNC_SECONDS

@@ -125,6 +125,30 @@ def test_stock_that_could_not_be_taken_is_taken_later(tmp_path: Path) -> None:
     assert made.stop(20)
 
 
+def test_the_store_keeps_its_size_also_while_the_ledger_is_away(tmp_path: Path) -> None:
+    """Else pictures would fill the disk up for as long as nobody looks after the ledger."""
+    (tmp_path / "disk").write_bytes(b"")  # not a folder yet
+    journal = Journal(tmp_path / "journal")
+    journal.open()
+    old = tmp_path / "store" / "20261122" / "line1-1-000001.zip"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(bytes(100))
+    keeper = Storekeeper(tmp_path / "store", 50, 10**9)
+    keeper.added(old, 100, passed=True)
+    made = Recorder(
+        Keeping("com.linewatch.Inspector", tmp_path / "store", "all", 365),
+        writer=LedgerWriter(tmp_path / "disk" / "ledger.db"),
+        keeper=keeper,
+        journal=journal,
+        bus=FakeCore().bus(),
+        topics=Topics("line1"),
+    )
+    made.start()
+    wait_until(lambda: not old.exists(), "the store to be within its bounds")
+    assert made.problem
+    made.stop(20)
+
+
 class ForgetfulStore(Storekeeper):
     """A file goes between the listing of its folder and the look at it, once."""
 
