@@ -207,7 +207,8 @@ class LedgerWriter:
         except (sqlite3.IntegrityError, OverflowError) as error:
             raise InputError(f"{self._path}: a row that the ledger's rules do not admit: {error}") from error
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorname in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
+            # Errors that Python's own module raises have no name.
+            if getattr(error, "sqlite_errorname", "") in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
                 raise CorruptStateError(f"{self._path}: the ledger is damaged: {error}; move it away") from error
             raise StorageError(f"{self._path}: the ledger cannot be written: {error}") from error
         except (sqlite3.Error, OSError) as error:

@@ -223,3 +223,13 @@ def test_labels_of_the_random_draw_say_how_often_people_agree(writer: LedgerWrit
 
 def test_a_ledger_that_cannot_be_read_now_says_nothing_of_labels(tmp_path: Path) -> None:
     assert agreement(LedgerReader(tmp_path / "none.db"), Choice(100.0, not_pass=False), "2026") == {}
+
+
+def test_text_that_a_worn_disk_spoiled_is_a_failure_of_the_ledger(writer: LedgerWriter, tmp_path: Path) -> None:
+    """SQLite finds no fault with its pages; Python's module cannot read the text and gives no code with its error."""
+    writer.write([SetState("boot", "a")])
+    with sqlite3.connect(tmp_path / LEDGER_FILE) as connection:
+        connection.execute("UPDATE state SET value = CAST(x'ff' AS TEXT)")
+    connection.close()
+    with pytest.raises(StorageError, match=r"ledger\.db: .*decode"):
+        writer.state("boot")
