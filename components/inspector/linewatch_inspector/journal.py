@@ -113,8 +113,15 @@ class Journal:
         self._size = good
         entries = self._entries(bodies, same_boot)
         if not same_boot:
-            self._rewrite()
+            self._take_over()
         return entries
+
+    def _take_over(self) -> None:
+        """Under this boot's name. What was read counts also where there is no room for that; it then stays another boot's."""
+        try:
+            self._rewrite()
+        except StorageError as error:
+            log.warning("%s", error)
 
     def _begin_file(self) -> None:
         os.ftruncate(self._fd, 0)
@@ -139,7 +146,7 @@ class Journal:
             found[verdict.frame_id] = Entry(
                 verdict, monotonic_ns if same_boot and monotonic_ns else None, published=False
             )
-            self._live[verdict.frame_id] = _record(body)
+            self._live[verdict.frame_id] = _record(body if same_boot else _unstamped(body))
         return list(found.values())
 
     def _append(self, record: bytes) -> None:
@@ -183,6 +190,11 @@ class Journal:
 
 def _boot() -> bytes:
     return boot_id().encode("ascii")[:_BOOT_BYTES].ljust(_BOOT_BYTES)
+
+
+def _unstamped(body: bytes) -> bytes:
+    """A verdict's body without its time, which no other boot's clock tells."""
+    return _VERDICT.pack(b"V", 0) + body[_VERDICT.size :]
 
 
 def _record(body: bytes) -> bytes:

@@ -107,7 +107,24 @@ def test_stamps_of_another_boot_are_forgotten(path: Path) -> None:
     journal.close()
     data = path.read_bytes()
     path.write_bytes(data[:8] + b"x" * 36 + data[44:])
-    assert [entry.monotonic_ns for entry in Journal(path).open()] == [None]
+    for _ in range(2):  # the first has rewritten it under this boot
+        journal = Journal(path)
+        assert [entry.monotonic_ns for entry in journal.open()] == [None]
+        journal.close()
+
+
+def test_what_another_boot_left_is_read_also_where_there_is_no_room_to_rewrite_it(path: Path) -> None:
+    journal = Journal(path)
+    journal.open()
+    add(journal, 1)
+    journal.close()
+    data = path.read_bytes()
+    path.write_bytes(data[:8] + b"x" * 36 + data[44:])
+    with file_size_limit(40):
+        assert [entry.verdict for entry in journal.open()] == [verdict(1)]
+    add(journal, 2)
+    journal.close()
+    assert [entry.verdict for entry in Journal(path).open()] == [verdict(1), verdict(2)]
 
 
 def test_it_is_rewritten_when_its_rows_are_safe(path: Path) -> None:
