@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from linewatch_common.errors import BusUnavailableError
+from linewatch_common.errors import BusUnavailableError, NotAuthorizedError
 from linewatch_common.messages import Alert, CameraStatus, Outcome, Verdict
 from linewatch_common.messages.alerts import AlertKind
 from linewatch_inspector.alerts.board import Board
@@ -222,6 +222,18 @@ def test_a_change_while_the_bus_is_away_is_told_later(tmp_path: Path) -> None:
     plant.away = False
     board.update(KIND, Condition("a"))
     assert plant.states == ["raised"]
+
+
+def test_a_topic_that_the_core_does_not_admit_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def refuse(_alert: Alert) -> None:
+        raise NotAuthorizedError("the recipe's accessControl does not admit it")
+
+    board = Board("line1", tmp_path / "alerts.json", refuse)
+    for _ in range(3):
+        board.update(KIND, Condition("a"))
+    assert [record.getMessage() for record in caplog.records] == [
+        "alerts are not told: the recipe's accessControl does not admit it"
+    ]
 
 
 def test_the_next_process_clears_what_the_last_one_raised_once_it_has_settled(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 from linewatch_common.clock import utc_now
-from linewatch_common.errors import StorageError, UnavailableError
+from linewatch_common.errors import LinewatchError, StorageError
 from linewatch_common.files import write_atomically
 from linewatch_common.messages import Alert
 from linewatch_common.messages.alerts import ActiveAlert, AlertKind, AlertState
@@ -19,7 +19,7 @@ Publish = Callable[[Alert], None]
 
 
 class Board:
-    """`publish` raises UnavailableError when the bus is away: the change is then tried again at the next `update`."""
+    """`publish` raises LinewatchError when the bus is away or refuses: the change is then tried again at the next `update`."""
 
     def __init__(self, station: str, path: Path, publish: Publish) -> None:
         self._station = station
@@ -27,6 +27,7 @@ class Board:
         self._publish = publish
         self._raised: dict[AlertKind, ActiveAlert] = {}
         self._inherited: set[AlertKind] = set()
+        self._problem = ""
 
     @property
     def raised(self) -> list[ActiveAlert]:
@@ -82,8 +83,12 @@ class Board:
     def _tell(self, alert: Alert) -> bool:
         try:
             self._publish(alert)
-        except UnavailableError:
+        except LinewatchError as error:
+            if str(error) != self._problem:
+                log.warning("alerts are not told: %s", error)
+            self._problem = str(error)
             return False
+        self._problem = ""
         return True
 
     def _save(self) -> None:
