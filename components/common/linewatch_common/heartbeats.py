@@ -11,7 +11,7 @@ from linewatch_common import __version__
 from linewatch_common.bus.port import LocalBus
 from linewatch_common.clock import utc_now
 from linewatch_common.errors import BusUnavailableError, MessageError
-from linewatch_common.logs import Complaints
+from linewatch_common.logs import Complaints, capped
 from linewatch_common.messages.base import decode, encode
 from linewatch_common.messages.status import (
     HEARTBEAT_LOST_SECONDS,
@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 # A subscription is called dead only after this many beats went out well since the last doubt.
 BEATS_BEFORE_DOUBT = 6
+# A station has seven and its models; more are strangers on the status topic.
+MAX_COMPONENTS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +133,25 @@ class HeartbeatWatch:
         except MessageError as error:
             self._unreadable.note(error)
             return
-        self._check_user(beat)
         with self._lock:
-            self._beats[beat.component] = (self._clock(), beat)
+            kept = self._keep(beat)
+        if not kept:
+            self._unreadable.note(f"{capped(beat.component)} is not heard: {MAX_COMPONENTS} other components are")
+            return
+        self._check_user(beat)
         if self._on_beat is not None:
             self._on_beat(beat)
+
+    def _keep(self, beat: Heartbeat) -> bool:
+        """Those that are lost make room for a new one, those that live do not."""
+        now = self._clock()
+        if beat.component not in self._beats and len(self._beats) >= MAX_COMPONENTS:
+            living = {name: seen for name, seen in self._beats.items() if now - seen[0] <= HEARTBEAT_LOST_SECONDS}
+            if len(living) >= MAX_COMPONENTS:
+                return False
+            self._beats = living
+        self._beats[beat.component] = (now, beat)
+        return True
 
     def forget(self) -> None:
         """Begin anew, as if nothing was heard yet; ages count from now on."""
@@ -166,7 +182,7 @@ class HeartbeatWatch:
 
     def _check_user(self, beat: Heartbeat) -> None:
         """The ring, the sockets and the ledger are private files: all components must run as one posix user."""
-        if beat.uid != os.getuid() and beat.uid not in self._strangers:
+        if beat.uid != os.getuid() and beat.uid not in self._strangers and len(self._strangers) < MAX_COMPONENTS:
             self._strangers.add(beat.uid)
             log.error(
                 "%s runs as user %d, this process as user %d: run all linewatch components as one posix user",

@@ -5,8 +5,9 @@ import threading
 import time
 from collections.abc import Callable
 
+import msgspec
 import pytest
-from linewatch_common.heartbeats import HeartbeatPublisher, HeartbeatWatch, Status
+from linewatch_common.heartbeats import MAX_COMPONENTS, HeartbeatPublisher, HeartbeatWatch, Status
 from linewatch_common.messages import Heartbeat, decode, encode, examples
 from linewatch_common.messages.status import ComponentState
 from linewatch_common.topics import Topics
@@ -89,6 +90,23 @@ def test_a_dead_subscription_makes_the_bus_link_anew() -> None:
         publisher.beat(READY)
         doubted += [now] if len(bus.resets) > len(doubted) else []
     assert doubted == [13, 26, 39]
+
+
+def test_strangers_neither_fill_the_memory_nor_push_out_who_lives(caplog: pytest.LogCaptureFixture) -> None:
+    now = 0.0
+    watch = HeartbeatWatch(clock=lambda: now)
+    beat = examples.STATUS[0]
+    assert isinstance(beat, Heartbeat)
+    watch.receive(encode(beat))
+    for number in range(1000):
+        stranger = msgspec.structs.replace(beat, component=f"com.example.C{number}", uid=100_000 + number)
+        watch.receive(encode(stranger))
+    assert watch.latest(beat.component) == beat
+    assert len(watch.all_latest()) == MAX_COMPONENTS
+    assert len(caplog.records) < 2 * MAX_COMPONENTS
+    now = 3600.0  # they have gone
+    watch.receive(encode(msgspec.structs.replace(beat, component="com.linewatch.New")))
+    assert list(watch.all_latest()) == ["com.linewatch.New"]
 
 
 def test_a_broken_sender_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
