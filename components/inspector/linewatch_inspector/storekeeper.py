@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from linewatch_common.errors import StorageError
+from linewatch_common.logs import Complaints
 from linewatch_common.store import SUFFIX
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ class Storekeeper:
         self._max_seconds = max_seconds
         self._passes: OrderedDict[Path, _File] = OrderedDict()
         self._others: OrderedDict[Path, _File] = OrderedDict()
+        self._refused = Complaints(log, "store")
         self.bytes = 0
         self.deleted = 0
 
@@ -61,9 +63,8 @@ class Storekeeper:
         full = self.bytes > self._max_bytes
         while len(gone) < BATCH:
             path = self._too_old() or (self._first() if full and self.bytes > self._max_bytes * ROOM else None)
-            if path is None:
+            if path is None or not self._delete(path):
                 break
-            self._delete(path)
             gone.append(path)
         return gone
 
@@ -86,14 +87,17 @@ class Storekeeper:
                 break
         return None
 
-    def _delete(self, path: Path) -> None:
+    def _delete(self, path: Path) -> bool:
+        """False when the disk refuses: the file stays counted, and every other one's turn comes first."""
         group = self._passes if path in self._passes else self._others
-        self.bytes -= group.pop(path).size
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            log.warning("%s: cannot delete it: %s", path, error.strerror)
-            return
+            self._refused.note(f"{path}: cannot delete it: {error.strerror}")
+            self._others[path] = group.pop(path)
+            return False
+        self.bytes -= group.pop(path).size
         self.deleted += 1
         with contextlib.suppress(OSError):  # not empty yet
             path.parent.rmdir()
+        return True

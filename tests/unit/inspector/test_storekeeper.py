@@ -85,3 +85,21 @@ def test_no_store_yet_is_an_empty_one(store: Path) -> None:
     keeper = Storekeeper(store, max_bytes=1, max_seconds=DAY)
     keeper.take_stock(set())
     assert keeper.bytes == 0
+
+
+def test_what_the_disk_does_not_delete_stays_counted_and_holds_up_nothing_else(
+    store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    keeper = Storekeeper(store, max_bytes=150, max_seconds=DAY)
+    stuck = store / "20261122" / "stuck.zip"
+    stuck.mkdir(parents=True)  # no file: the disk refuses
+    keeper.added(stuck, 100, passed=True)
+    other = put(store, "other", 100)
+    keeper.added(other, 100, passed=True)
+    assert [keeper.make_room() for _ in range(2)] == [[], [other]]
+    assert (keeper.bytes, keeper.deleted) == (100, 1)
+    bad = put(store, "bad", 100)
+    keeper.added(bad, 100, passed=False)
+    assert [path for _ in range(100) for path in keeper.make_room()] == [bad]
+    assert stuck.exists()
+    assert len(caplog.records) < 10
