@@ -8,6 +8,8 @@ from linewatch_agent_api.channels import MAX_MESSAGE_BYTES
 from linewatch_agent_api.client import AgentClient, Auxiliary, AuxiliaryEncoding, Capture
 from linewatch_common.errors import AgentUnavailableError, InputError
 from linewatch_common.manifest import load_manifest
+from linewatch_common.messages import LabelVerdict
+from linewatch_inspector.captures.making import of_label
 from linewatch_inspector.captures.sending import AgentCaptures, Captures
 
 from tests.fakes.captures import FakeCaptures
@@ -75,6 +77,16 @@ def test_an_agent_that_is_away_may_be_asked_again(served: Served) -> None:
         served.captures.away = True
     with pytest.raises(AgentUnavailableError):
         served.captures.capture(f"{served.endpoint}.gone", capture(served.model))
+
+
+@pytest.mark.parametrize("command_id", ["c1", "shift/7", "ä" * 128, "../../x", "a\nb"])
+def test_a_label_is_taken_whatever_its_command_is_called(served: Served, command_id: str) -> None:
+    name = f"{'s' * 32}-999999999999-{10**18 - 1}"
+    command = LabelVerdict(command_id=command_id, frame_id=name, label="fail", operator="ann")
+    made = of_label(command, served.model, "2026-11-22T10:00:00.000000Z")
+    served.captures.capture(served.endpoint, made)
+    other = LabelVerdict(command_id=f"{command_id}."[-128:], frame_id=name, label="fail", operator="ann")
+    assert of_label(other, served.model, "").capture_id != made.capture_id
 
 
 @pytest.fixture

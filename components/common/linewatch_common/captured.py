@@ -2,7 +2,8 @@
 
 A capture of an inspection has the id `<frame_id>` and carries `inspection.json` (CapturedInspection), the picture
 (`picture.png`, lossless; `picture.jpg` where only the store's copy was left) and, where a segmenter ran, `mask.png`. A
-person's word on a verdict is a capture of its own, `<frame_id>-label-<command_id>`, with `annotation.json` (CapturedLabel).
+person's word on a verdict is a capture of its own, `<frame_id>-label-<command_id>` (a digest of it where it is long or
+has other characters than letters, digits and `.-_`), with `annotation.json` (CapturedLabel).
 """
 
 from typing import Annotated, Literal

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 
 from linewatch_common.errors import MessageError
+from linewatch_common.logs import Complaints
 from linewatch_common.messages import Command, LabelVerdict, decode
 
 log = logging.getLogger(__name__)
@@ -14,13 +15,14 @@ class Commands:
 
     def __init__(self, label: Callable[[LabelVerdict], None]) -> None:
         self._label = label
+        self._unreadable = Complaints(log, "commands")
 
     def receive(self, raw: bytes) -> None:
         """A command came."""
         try:
             command = decode(raw, Command)
         except MessageError as error:
-            log.info("commands: %s", error)  # Camera may know it
+            self._unreadable.note(error)  # Camera may know it
             return
         if isinstance(command, LabelVerdict):
             self._label(command)

@@ -245,6 +245,15 @@ def test_defects_in_a_row_raise_an_alert_and_a_good_part_clears_it(make_line: Ca
     wait_until(lambda: ("defects_in_a_row", "cleared") in line.alert_states(), "its end")
 
 
+def test_commands_that_are_none_do_not_fill_the_log(line: Line, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    line.start()
+    for _ in range(200):
+        line.camera.publish(line.topics.commands, b"{}")
+    assert line.verdict_of(line.capture(GOOD)).outcome is Outcome.PASS
+    assert len([record for record in caplog.records if record.getMessage().startswith("commands")]) == 8
+
+
 def test_messages_that_are_none_are_counted_and_change_nothing(line: Line) -> None:
     inspector = line.start()
     for raw in (b"", b"{}", b"\xff\xfe", b'{"schema":"linewatch.FrameCaptured/1"}', b"[" * 6000):

@@ -1,5 +1,7 @@
 """From an inspection, or a person's word on one, to what the agent captures."""
 
+import hashlib
+import re
 from collections.abc import Collection
 
 import msgspec
@@ -20,6 +22,9 @@ from linewatch_common.store import StoredInspection
 
 from linewatch_inspector.ended import Ended
 from linewatch_inspector.pictures import mask_of, picture_png
+
+# A capture's id has 128 characters, of which frame_id and "-label-" take 72 at most.
+_PLAIN = re.compile(r"[A-Za-z0-9._-]{1,56}")
 
 
 def of_inspection(item: Ended, stratum: Stratum, percent: float, served: Collection[str]) -> Capture:
@@ -45,8 +50,15 @@ def of_label(command: LabelVerdict, model: str, at: str) -> Capture:
         frame_id=command.frame_id, verdict_label=command.label, operator=command.operator, at=at, note=command.note
     )
     item = Auxiliary(ANNOTATION_NAME, msgspec.json.encode(label), AuxiliaryEncoding.JSON)
-    name = f"{command.frame_id}-label-{command.command_id}"
+    name = f"{command.frame_id}-label-{_part_of_name(command.command_id)}"
     return Capture(model=model, capture_id=name, auxiliary_outputs=(item,))
+
+
+def _part_of_name(command_id: str) -> str:
+    """Itself where the agent takes it in a capture's id, else its digest: senders may call their commands as they like."""
+    if _PLAIN.fullmatch(command_id):
+        return command_id
+    return hashlib.blake2b(command_id.encode(), digest_size=16).hexdigest()
 
 
 def _model_of(verdict: Verdict, served: Collection[str]) -> str:
