@@ -53,6 +53,7 @@ class FakeBus:
         self._handlers: list[tuple[str, MessageHandler]] = []
         self._inbox: queue.Queue[tuple[str, bytes] | None] = queue.Queue()
         self._dead: str | None = None
+        self.away = False  # this link alone
         self.resets: list[str] = []
         self._thread = threading.Thread(target=self._deliver, name="fake-bus", daemon=True)
         self._thread.start()
@@ -98,7 +99,7 @@ class FakeBus:
     def _check(self, topic: str, payload: bytes) -> None:
         if len(payload) > MAX_MESSAGE_BYTES:
             raise MessageError(f"{topic}: {len(payload)} bytes, at most {MAX_MESSAGE_BYTES} can be sent")
-        if self._core.away:
+        if self._core.away or self.away:
             raise BusUnavailableError("no link to the core")
 
     def _deliver(self) -> None:
