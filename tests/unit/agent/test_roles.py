@@ -20,7 +20,8 @@ from linewatch_agent.metrics import Metrics
 from linewatch_agent.packages import PackageStore
 from linewatch_agent.proof import prove
 from linewatch_agent.registry import ModelRegistry
-from linewatch_agent.roles import REPLACED_SECONDS, Roles, RoleSettings
+from linewatch_agent.replaced import REPLACED_SECONDS
+from linewatch_agent.roles import Roles, RoleSettings
 from linewatch_agent.roots import ModelRoots
 from linewatch_agent.tensors import Tensors
 from linewatch_agent.trust import Trust
