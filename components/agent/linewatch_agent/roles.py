@@ -28,6 +28,7 @@ from linewatch_agent.registry import ModelRegistry
 from linewatch_agent.reloading import Reloads
 from linewatch_agent.replaced import ReplacedModels
 from linewatch_agent.restoring import Restoring
+from linewatch_agent.rivals import Rivals
 from linewatch_agent.table import RoleTable
 from linewatch_agent.waiting import WaitingModels
 from linewatch_agent.withdrawals import Withdrawals
@@ -77,6 +78,7 @@ class Roles:
         self._withdrawals = Withdrawals(
             self._table, self._waiting, settings.component, settings.withdrawal_seconds, clock
         )
+        self._rivals = Rivals(clock)
         admission = Admission(registry, store, self._table, self._mark, settings.latency_budget_ms)
         self._offers = Offers(self._table, admission, self._waiting, self._replaced, self._reloads, counters=counters)
 
@@ -87,7 +89,10 @@ class Roles:
 
     def answer(self, offer: ModelOffered) -> ModelProved | ModelActivated | ModelWaiting | ModelRefused:
         """Prove (trial) or activate the offered package, or let it wait. What runs is not touched by one that waits or is refused."""
-        return self._offers.answer(offer)
+        answer = self._offers.answer(offer)
+        if isinstance(answer, ModelActivated):
+            self._rivals.stands(offer.role, offer.lease)
+        return answer
 
     def stop(self) -> None:
         """The process ends. From any thread."""
@@ -95,13 +100,15 @@ class Roles:
 
     def withdrawn(self, message: ModelRetired) -> None:
         """A model component stops: its model stays until a new offer, or until nobody offered it for long. One that waits is forgotten."""
+        self._rivals.went(message.by)
         self._withdrawals.heard(message)
 
     def retire_due(self, in_use: Collection[str] | None, heard_at: float) -> list[ModelRetired]:
-        """Drop what nobody needs any more.
+        """Drop what nobody needs any more; call it often.
 
         `in_use`: the identifiers that Inspector named in its last heartbeat, heard at `heard_at` (monotonic); None without Inspector.
         """
+        self._rivals.look()
         for role in self._waiting.look():
             self._withdrawals.renew(role)
         dropped = [*self._replaced.drop_due(in_use, heard_at), *self._withdrawals.drop_due()]
