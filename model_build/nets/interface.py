@@ -1,8 +1,9 @@
 """What a net is to the rest of the chain: its facts (`NETS`), what it learns from (`Batch`) and who teaches it (`Learner`).
 
 A net in PyTorch is a module in `model_build.nets.pytorch` whose forward takes normalised pictures float32 (N, 3, H, W) and gives
-`(score logits (N, 1) or None, mask logits (N, classes, h, w) or None)`; `model_build.nets.pytorch.learner` does the rest. Another framework
-brings a `Learner` of its own. `model_build.nets.learners` finds the right one; only the environment of its framework can import it.
+`(score logits (N, 1) or None, mask logits (N, classes, h, w) or None)`; `model_build.nets.pytorch.learner` does the rest. Another
+framework, and a net that learns otherwise, brings a `Learner` of its own. `model_build.nets.learners` finds the right one; only the
+environment of its framework can import it.
 """
 
 from collections.abc import Sequence
@@ -29,7 +30,10 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, o
 
 @dataclass(frozen=True, slots=True)
 class Net:
-    """Facts about one net. `side`: it wants a square of that side, pictures squashed; None: the part's own aspect ratio."""
+    """Facts about one net. `side`: it wants a square of that side, pictures squashed; None: the part's own aspect ratio.
+
+    `good_only`: it learns from good pictures alone, and defective ones only judge it.
+    """
 
     name: str
     framework: Framework
@@ -37,6 +41,7 @@ class Net:
     roles: tuple[Role, ...]
     side: int | None
     about: str
+    good_only: bool = False
 
     def preparation(self, sizes: Sequence[Size], pixels: int) -> Preparation:
         """How pictures of these (width, height) become its input of about `pixels` pixels."""
@@ -67,6 +72,15 @@ NETS = {
             "the bundle's classifier, small, learns from masks too",
         ),
         Net("compact-segmenter", "torch", ("mask",), ("segmenter",), None, "the bundle's segmenter, a small U-Net"),
+        Net(
+            "anomaly",
+            "torch",
+            ("score", "mask"),
+            ("classifier", "segmenter"),
+            None,
+            "a start without defects: learns good parts alone",
+            good_only=True,
+        ),
         Net("resnet18", "torch", ("score",), ("classifier",), 224, "the reference's classifier"),
         Net(
             "unet", "tensorflow", ("mask",), ("segmenter",), 224, "the reference's segmenter, MobileNetV2-0.35 encoder"

@@ -11,6 +11,8 @@ _LEARNERS = {
     "torch": ("model_build.nets.pytorch.learner", "TorchLearner", ".venv-train"),
     "tensorflow": ("model_build.nets.keras.learner", "KerasLearner", ".venv-tensorflow"),
 }
+# Nets that learn otherwise than the others of their framework.
+_OWN = {"anomaly": ("model_build.nets.pytorch.anomaly_learner", "AnomalyLearner", ".venv-train")}
 
 
 # OpenMP's threads wait for each other asleep instead of spinning. Beside other work on 2 cores a step of our net took 13 s with spinning
@@ -21,7 +23,7 @@ _WAITING = ("OMP_WAIT_POLICY", "PASSIVE")
 def learner_for(setup: Setup) -> Learner:
     """Make it. Raises InputError when this environment lacks the framework."""
     os.environ.setdefault(*_WAITING)
-    module, name, environment = _LEARNERS[setup.net.framework]
+    module, name, environment = _OWN.get(setup.net.name, _LEARNERS[setup.net.framework])
     try:
         made: Learner = getattr(import_module(module), name)(setup)
     except ModuleNotFoundError as error:

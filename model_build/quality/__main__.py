@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         default=[],
         metavar="N",
-        help="train ours once more from so few defective pictures, e.g. 0 5 20",
+        help="train ours once more from so few defective pictures, e.g. 0 5 20 (0: the net that learns good ones alone)",
     )
     few.add_argument(
         "--few-alone",

@@ -56,8 +56,10 @@ class Judged(Struct, frozen=True):
 class Net(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One net over its seeds; lists hold one value a seed. Intervals are at 95 %; a mean's is the mean of the seeds' ends, which is no
     narrower than that of the mean. INT8 figures are OpenVINO's; a loss is float less INT8 on the test split, the mean over seeds.
+    `model` is the net's name; empty in figures of before 2026-11-28.
     """
 
+    model: str = ""
     seeds: list[int]
     trained_at: list[str]
     minutes: list[float]
@@ -108,6 +110,7 @@ def net_of(runs: Sequence[Run], judged: Sequence[Judged], fast: Sequence[Judged]
     image, pixel = [found.image_ap for found in judged], [found.ap.value for found in pixels]
     small, small_pixel = [found.image_ap for found in fast], [found.ap.value for found in fast_pixels]
     return Net(
+        model=runs[0].model,
         seeds=[run.seed for run in runs],
         trained_at=[run.times.ended for run in runs],
         minutes=[round(run.times.seconds / 60, 1) for run in runs],

@@ -81,13 +81,16 @@ def _section(name: str, found: dict[str, Any]) -> str:
 
 
 def _few_lines(nets: dict[str, Net]) -> list[str]:
-    """Our net from a few defective pictures, thresholds from all of the training split."""
+    """From a few defective pictures, thresholds from all of the training split."""
     if not nets:
         return []
     labels = ("image AP, mean", "fewest escapes with 1 false reject", "pixel AP, mean")
-    rows = [(number, [show(net) for label, show in _ROWS if label in labels]) for number, net in nets.items()]
-    head = ["", "| Defective pictures to learn from | image AP | fewest escapes with 1 false reject | pixel AP |"]
-    return [*head, "|---|---|---|---|", *(_row(number, cells) for number, cells in rows)]
+    rows = [
+        (number, [net.model or "inspector", *(show(net) for label, show in _ROWS if label in labels)])
+        for number, net in nets.items()
+    ]
+    head = ["", "| Defective pictures to learn from | net | image AP | fewest escapes with 1 false reject | pixel AP |"]
+    return [*head, "|---|---|---|---|---|", *(_row(number, cells) for number, cells in rows)]
 
 
 def _set_line(data: dict[str, Any]) -> str:

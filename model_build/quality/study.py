@@ -21,6 +21,7 @@ from model_build.quality.steps import Chain
 from model_build.training.run import Run, read_run
 
 OURS = "inspector"
+FROM_GOOD = "anomaly"  # what learns where there is no defect to learn from
 PAIR_SEED = 0
 _FEW = "ours from"
 _NO_PAIR = "the reference pair was not trained in this run"
@@ -157,11 +158,11 @@ class Study:
         return _One(read_run(run), judged, fast, model)
 
     def _few(self, data: Path, number: int) -> dict[str, Net]:
-        """Our net learnt from so few of the defects, float form alone, the first seed; nothing and a note where it fails."""
-        seed = self._wanted.seeds[0]
-        name = f"{OURS}-{seed}-{number}"
+        """What is learnt from so few of the defects, float form alone, the first seed; nothing and a note where it fails."""
+        seed, net = self._wanted.seeds[0], OURS if number else FROM_GOOD
+        name = f"{net}-{seed}-{number}"
         try:
-            run = self._chain.run(data, OURS, seed, number)
+            run = self._chain.run(data, net, seed, number)
             judged = read_judged(self._chain.judged(data, run, self._chain.said(data, run, name), name))
         except InputError as error:
             self._notes.append(f"{_FEW} {number} defective picture(s) is missing: {error}")

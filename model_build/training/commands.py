@@ -14,8 +14,9 @@ from model_build.argument_types import whole
 from model_build.compiling.locating import digest_of_model, model_file
 from model_build.compiling.running import open_model
 from model_build.data.commands import Commands, progress
+from model_build.data.drawing import is_drawn
 from model_build.data.prepared import PreparedSet
-from model_build.data.splits import SPLITS_FILE, read_splits
+from model_build.data.splits import SPLITS_FILE, TRAIN, Splits, read_splits
 from model_build.nets.interface import NETS, net_named
 from model_build.nets.learners import learner_for
 from model_build.training.plan import Plan
@@ -44,7 +45,8 @@ costs one prediction, and what shows only in the part as a whole is not learnt. 
 picture without a mask teaches nothing then, as nobody knows which tile is meant.
 
 Every epoch ends with a checkpoint; after an interruption the same command with --resume goes on where it was. Where ImageNet weights are
-not installed the net starts from scratch, and says so. Without defective pictures it learns from drawn defects.
+not installed the net starts from scratch, and says so. Without defective pictures take --model anomaly, which learns what good parts look
+like and minutes suffice; the other nets learn from drawn defects then, and find real ones only where these look alike.
 
   python -m model_build train build/data/kolektorsdd build/runs/inspector-0 --seed 0
   python -m model_build train build/data/kolektorsdd build/runs/inspector-0 --seed 0 --resume
@@ -117,6 +119,10 @@ def _train(options: argparse.Namespace) -> None:
     data = PreparedSet.open(options.data)
     splits = read_splits(options.data / SPLITS_FILE, data)
     order = Order(net_named(options.model), planned(options), options.seed, options.tiles)
+    if not order.net.good_only and _without_defects(order, data, splits):
+        print(
+            "no real defect to learn from: drawn ones take their place; --model anomaly learns from good pictures alone"
+        )
     bars = _Bars()
     try:
         run = Session(data, splits, order, options.run, learner_for).run(bars.report, resume=options.resume)
@@ -131,6 +137,11 @@ def _train(options: argparse.Namespace) -> None:
     print(f"{options.run}: {run.model}, seed {run.seed}, {run.epochs} epochs, {run.times.seconds:.0f} s")
     for number, fold in enumerate(run.folds):
         print(f"  fold {number + 1}: best epoch {fold.best} of {fold.epochs}, {fold.figures}")
+
+
+def _without_defects(order: Order, data: PreparedSet, splits: Splits) -> bool:
+    real = (entry.defective and not is_drawn(entry) for entry in map(data.entry, splits.splits[TRAIN]))
+    return order.plan.defects == 0 or not any(real)
 
 
 def _predict(options: argparse.Namespace) -> None:

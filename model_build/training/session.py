@@ -81,9 +81,12 @@ class Session:
         preparation = order.net.preparation(seen_sizes(sizes, order.tiles), order.plan.pixels)
         self._preparation = msgspec.structs.replace(preparation, region_of_interest=region, tiles=order.tiles)
         defective = [entry.id for entry in entries if entry.defective and teaches(entry, order.tiles)]
-        self._plan = order.plan.for_data(len(defective), preparation.width * preparation.height)
+        plan = order.plan.for_data(len(defective), preparation.width * preparation.height)
+        self._plan = msgspec.structs.replace(plan, synthetic=0.0) if order.net.good_only else plan
         self._pictures = pictures_for(data, self._preparation)
         self._unused = _unused(defective, self._plan.defects, order.seed)
+        if order.net.good_only:
+            self._unused = {entry.id for entry in entries if entry.defective}
         parts = (order.net.name, order.seed, self._plan, self._preparation, data.digest, splits.checksum)
         self._key = hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 

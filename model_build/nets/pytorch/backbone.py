@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 CHANNELS = (24, 40, 112)  # at strides 4, 8 and 16
-_STEM = 32
+STEM = 32  # at stride 2
 _TAPS = (2, 4, 10)  # the last block at each of these strides
 
 
@@ -31,7 +31,7 @@ class _Shape:
 def _shapes() -> list[_Shape]:
     """Blocks 0 to 10: (channels, kernel, stride of the first, expansion, how many)."""
     stages = [(16, 3, 1, 1, 1), (24, 3, 2, 6, 2), (40, 5, 2, 6, 2), (80, 3, 2, 6, 3), (112, 5, 1, 6, 3)]
-    shapes, taken = [], _STEM
+    shapes, taken = [], STEM
     for given, kernel, stride, expansion, count in stages:
         for number in range(count):
             shapes.append(_Shape(taken, given, kernel, stride if number == 0 else 1, expansion))
@@ -65,18 +65,23 @@ class Backbone(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, _STEM, 3, 2, 1, bias=False), _norm(_STEM), nn.ReLU6(inplace=True))
+        self.stem = nn.Sequential(nn.Conv2d(3, STEM, 3, 2, 1, bias=False), _norm(STEM), nn.ReLU6(inplace=True))
         self.blocks = nn.ModuleList(Bottleneck(shape) for shape in _shapes())
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Maps of 24, 40 and 112 channels at strides 4, 8 and 16."""
-        maps = []
+        _, fine, middle, deep = self.maps(x)
+        return fine, middle, deep
+
+    def maps(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What `forward` gives, and before it the stem's 32 channels at stride 2."""
         x = self.stem(x)
+        maps = [x]
         for number, block in enumerate(self.blocks):
             x = block(x)
             if number in _TAPS:
                 maps.append(x)
-        return maps[0], maps[1], maps[2]
+        return maps[0], maps[1], maps[2], maps[3]
 
 
 def load_imagenet(backbone: Backbone, file: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from linewatch_common.errors import InputError
 
-from model_build.nets.interface import NETS, Batch, Setup
+from model_build.nets.interface import NETS, Batch, Pictures, Setup
 from model_build.nets.learners import learner_for
 from model_build.nets.pytorch.learner import TorchLearner
 from tests.model_build.learner_contract import batch, check, setup
@@ -17,7 +17,7 @@ from tests.model_build.learner_contract import batch, check, setup
 
 @pytest.mark.parametrize("net", [name for name, net in NETS.items() if net.framework == "torch"])
 def test_the_contract(net: str) -> None:
-    check(TorchLearner, setup(net))
+    check(learner_for, setup(net))
 
 
 @pytest.mark.parametrize("net", [name for name, net in NETS.items() if net.framework == "torch"])
@@ -98,6 +98,35 @@ def test_a_net_learns() -> None:
     assert said.scores[:2].min() > 0.6
     assert said.scores[2:].max() < 0.4
     assert said.masks[0, 0, 6:8, 6:8].mean() > 0.5 > said.masks[0, 0, 20:, :8].mean()
+
+
+def test_the_anomaly_net_marks_what_good_surfaces_do_not_have() -> None:
+    """From grain alone: a scratch and a blotch that it never saw, each where it is; defective pictures of its batches teach nothing."""
+    about = Setup(NETS["anomaly"], 2, 96, 64, seed=0, steps=10, rate=1e-3, weight_decay=0.0, average=0.0)
+    rng = np.random.default_rng(0)
+
+    def grain(count: int) -> Pictures:
+        return rng.integers(90, 150, (count, 64, 96, 1), dtype=np.uint8).repeat(3, axis=3)
+
+    def scratched(pictures: Pictures) -> Pictures:
+        pictures[:, 20:23, 40:70], pictures[:, 44:56, 8:20] = 30, 220
+        return pictures
+
+    learner, misled = learner_for(about), learner_for(about)
+    for _ in range(about.steps):
+        good, bad = grain(8), scratched(grain(8))
+        none, all_ = np.zeros((16, 2, 64, 96), np.float32), np.ones((16, 64, 96), np.float32)
+        both = Batch(np.concatenate([good, bad]), none, all_, np.repeat(np.array([0, 1], np.float32), 8))
+        alone = Batch(good, none[:8], all_[:8], np.zeros(8, np.float32))
+        assert learner.learn(both) == pytest.approx(misled.learn(alone))
+    whole, spoilt = learner.say(grain(8)), learner.say(scratched(grain(8)))
+    assert whole.scores is not None
+    assert spoilt.scores is not None
+    assert spoilt.masks is not None
+    assert whole.scores.max() < spoilt.scores.min()
+    assert spoilt.masks.shape == (8, 2, 16, 24)
+    mask = spoilt.masks[:, 0].mean(axis=0)
+    assert min(mask[5, 10:17].min(), mask[12, 3:4].min()) > mask[:3].max()
 
 
 def test_masks_teach_the_compact_classifier_and_leave_its_answer_alone() -> None:

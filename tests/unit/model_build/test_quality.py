@@ -159,7 +159,7 @@ def test_figures_are_means_over_seeds_and_losses_against_the_float_net() -> None
         "by nets of the same shape",
         "the gate refuses ours, seed 1",
         "unet was not trained",
-        "| 5 | 0.9000 (0.8800 to 1.0000) | 1 | none |",
+        "| 5 | inspector | 0.9000 (0.8800 to 1.0000) | 1 | none |",
     ):
         assert told in text
 
@@ -205,7 +205,7 @@ class FailingChain:
         place = self._step(name)
         model = self.folder / "any.onnx"
         model.write_bytes(b"x")
-        return place if place.exists() else run_folder(place, data, model)
+        return place if place.exists() else run_folder(place, data, model, net=net)
 
     def artefact(self, data: Path, run: Path, name: str) -> Path:
         return self._step(f"compile-{name}")
@@ -257,6 +257,8 @@ def test_few_defects_alone_stand_beside_what_is_known(tmp_path: Path) -> None:
     first, last = (msgspec.to_builtins(dict(found)) for found in alone.few_beside(tmp_path, known))
     assert (list(first["few_defects"]), first["notes"]) == (["20", "0"], ["kept"])
     assert list(last["few_defects"]) == ["20", "0"]
+    assert last["few_defects"]["0"]["model"] == "anomaly"
+    assert "| 0 | anomaly | 0.9000" in page({"set": last})
     assert last["notes"] == ["kept", "ours from 5 defective picture(s) is missing: train-inspector-0-5 ended with 1"]
     assert last["ours"] == known["ours"]
     with pytest.raises(InputError, match="our net's figures are of other pictures or splits"):

@@ -61,6 +61,23 @@ def session(
     return Session(data, splits, Order(NETS["inspector"], plan, seed), folder, make)
 
 
+def test_a_net_of_good_pictures_is_shown_no_other(prepared: Path, tmp_path: Path) -> None:
+    """Neither real nor drawn ones; they judge it all the same."""
+    shown: list[float] = []
+
+    class Noting(FakeLearner):
+        def learn(self, batch: Batch) -> float:
+            shown.extend(batch.defective)
+            return super().learn(batch)
+
+    data, splits = opened(prepared)
+    plan = msgspec.structs.replace(PLAN, synthetic=0.5)
+    run = Session(data, splits, Order(NETS["anomaly"], plan, 0), tmp_path / "run", Noting).run(SILENT, resume=False)
+    assert len(shown) > 0
+    assert not any(shown)
+    assert all("image_ap" in fold.figures for fold in run.folds)
+
+
 def test_the_fake_keeps_the_learners_contract() -> None:
     check(FakeLearner, setup())
 
