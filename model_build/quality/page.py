@@ -87,7 +87,7 @@ def _few_lines(nets: dict[str, Net]) -> list[str]:
     labels = ("image AP, mean", "fewest escapes with 1 false reject", "pixel AP, mean")
     rows = [
         (number, [net.model or "inspector", *(show(net) for label, show in _ROWS if label in labels)])
-        for number, net in nets.items()
+        for number, net in sorted(nets.items(), key=lambda one: int(one[0]))
     ]
     head = ["", "| Defective pictures to learn from | net | image AP | fewest escapes with 1 false reject | pixel AP |"]
     return [*head, "|---|---|---|---|---|", *(_row(number, cells) for number, cells in rows)]

@@ -148,7 +148,7 @@ def test_figures_are_means_over_seeds_and_losses_against_the_float_net() -> None
         "ours": ours,
         "reference_pair": {"resnet18": alone, "image_ap_mean": 0.9},
         "latency": latency,
-        "few_defects": {"5": alone},
+        "few_defects": {"20": alone, "5": alone},
         "notes": ["unet was not trained: no TensorFlow"],
     }
     text = page({"set": msgspec.to_builtins(found)})
@@ -162,6 +162,7 @@ def test_figures_are_means_over_seeds_and_losses_against_the_float_net() -> None
         "| 5 | inspector | 0.9000 (0.8800 to 1.0000) | 1 | none |",
     ):
         assert told in text
+    assert text.index("| 5 | inspector") < text.index("| 20 | inspector")
 
 
 def test_sets_stand_beside_each_other(tmp_path: Path) -> None:
