@@ -84,9 +84,11 @@ class Session:
         plan = order.plan.for_data(len(defective), preparation.width * preparation.height)
         self._plan = msgspec.structs.replace(plan, synthetic=0.0) if order.net.good_only else plan
         self._pictures = pictures_for(data, self._preparation)
-        self._unused = _unused(defective, self._plan.defects, order.seed)
-        if order.net.good_only:
-            self._unused = {entry.id for entry in entries if entry.defective}
+        self._unused = (
+            {entry.id for entry in entries if entry.defective}
+            if order.net.good_only
+            else _unused(defective, self._plan.defects, order.seed)
+        )
         parts = (order.net.name, order.seed, self._plan, self._preparation, data.digest, splits.checksum)
         self._key = hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
