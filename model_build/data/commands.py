@@ -111,7 +111,7 @@ def _split_options(parser: argparse.ArgumentParser) -> None:
 def _prepare(options: argparse.Namespace) -> None:
     reader = reader_for(options.source, options.layout)
     layout = reader.name if options.draw_defects is None else f"{reader.name}, defects drawn"
-    settings = Settings(layout, options.bad, options.region, options.ignore)
+    settings = Settings(layout, options.bad, options.region, options.ignore, root=options.source)
     wish = Wish(options.seed, options.folds, options.test_share, options.split, options.crossing, options.rare)
     if options.out.exists():
         data = PreparedSet.open(options.out)

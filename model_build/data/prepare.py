@@ -37,7 +37,7 @@ from model_build.data.prepared import (
     mask_name,
     picture_name,
 )
-from model_build.data.records import DEFECT, Mask, Masks, Picture, Problems, Record, printable
+from model_build.data.records import DEFECT, Mask, Masks, Picture, Problems, Record, printable, without_root
 
 JOURNAL_FILE = "journal.jsonl"
 FREE_BYTES = 256 * 1024 * 1024  # kept free on the disk: others work there too
@@ -47,7 +47,8 @@ FREE_BYTES = 256 * 1024 * 1024  # kept free on the disk: others work there too
 class Settings:
     """What a person decides. `bad`: refuse the whole set for one bad picture, or leave it out and list it.
 
-    `free_bytes` stay free on the disk.
+    `free_bytes` stay free on the disk. `root`: the source's folder, from which the index counts names: the same pictures have the same
+    digest wherever they lie.
     """
 
     layout: str
@@ -55,6 +56,11 @@ class Settings:
     region: Region | None = None
     ignore: Path | None = None
     free_bytes: int = FREE_BYTES
+    root: Path | None = None
+
+    def told(self, text: str) -> str:
+        """A source's name, or a reason that holds some, as the index says it."""
+        return printable(text if self.root is None else without_root(text, self.root))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ def listed(records: Iterator[Record], settings: Settings) -> tuple[list[Record],
         if record.id in seen:
             reason = f"duplicate name {record.id!r}: also {seen[record.id]}"
             problems.lines.append(f"{record.source}: {reason}")
-            left.append(_left_out(record, reason))
+            left.append(_left_out(record, reason, settings))
         else:
             seen[record.id] = record.source
             kept.append(record)
@@ -87,8 +93,8 @@ def listed(records: Iterator[Record], settings: Settings) -> tuple[list[Record],
     return kept, left
 
 
-def _left_out(record: Record, reason: str) -> LeftOut:
-    return LeftOut(id=record.id, source=printable(record.source), reason=printable(reason))
+def _left_out(record: Record, reason: str, settings: Settings) -> LeftOut:
+    return LeftOut(id=record.id, source=settings.told(record.source), reason=settings.told(reason))
 
 
 def checked(record: Record, ignore: Mask | None, settings: Settings) -> _Read:
@@ -170,7 +176,7 @@ class Preparer:
                 read = checked(record, ignore, self._settings)
             except InputError as error:
                 problems.lines.append(str(error))
-                out.append(_left_out(record, str(error)))
+                out.append(_left_out(record, str(error), self._settings))
                 continue
             classes.take(read.masks)
             entries.append(self._entry(record, read, classes, done))
@@ -191,7 +197,7 @@ class Preparer:
             # The files are as before; what the source says of the picture may be something else by now.
             return msgspec.structs.replace(
                 kept[1],
-                source=printable(record.source),
+                source=self._settings.told(record.source),
                 part=printable(record.part),
                 split=record.split,
                 defective=read.defective,
@@ -206,7 +212,7 @@ class Preparer:
             self._write(mask_name(record.id), mask)
         entry = Entry(
             id=record.id,
-            source=printable(record.source),
+            source=self._settings.told(record.source),
             part=printable(record.part),
             split=record.split,
             defective=read.defective,

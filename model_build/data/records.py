@@ -94,6 +94,11 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def without_root(text: str, root: Path) -> str:
+    """The same, with each path below `root` as it is from there."""
+    return re.sub(rf"(^|[\s'\"(]){re.escape(f'{root}/')}", r"\1", text)
+
+
 def unusable(name: str, source: str, reason: str) -> Record:
     """What a source tells of and cannot be taken: a problem of this one record, told with all others when it is read."""
 

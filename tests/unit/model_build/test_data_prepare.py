@@ -39,6 +39,26 @@ def test_what_is_prepared_is_what_was_given(tmp_path: Path) -> None:
     assert prepared(tmp_path / "raw", tmp_path / "again").digest == data.digest
 
 
+def test_the_digest_does_not_depend_on_where_the_source_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor on how its folder is written on the command line; what was left out says no more of the machine."""
+    raw = reference(tmp_path / "my raw", 8, 8)
+    (raw / "normal" / "broken.png").write_bytes(b"no picture")
+    shutil.copytree(raw, tmp_path / "elsewhere" / "normal")
+    monkeypatch.chdir(raw)
+    sources = (str(raw), "../my raw/", ".", str(tmp_path / "elsewhere" / "normal"))
+    digests = []
+    for number, source in enumerate(sources):
+        out = tmp_path / f"out-{number}"
+        assert main(["prepare", source, str(out), "--bad", "leave-out", "--folds", "2"]) == 0
+        digests.append(PreparedSet.open(out).digest)
+    assert len(set(digests)) == 1
+    index = PreparedSet.open(tmp_path / "out-0").index
+    assert index.entries[0].source == "normal/000.png"
+    (left,) = index.left_out
+    assert left.source == "normal/broken.png"
+    assert left.reason.startswith("normal/broken.png: ")
+
+
 def test_several_classes_have_a_channel_each(tmp_path: Path) -> None:
     raw = tmp_path / "raw"
     save(raw / "train" / "good" / "0.png", picture(0))
