@@ -38,13 +38,17 @@ class Times(Struct, frozen=True, kw_only=True):
 
 
 class Comparison(Struct, frozen=True, kw_only=True):
-    """`ratio`: median of ours over the sum of the pair's medians, with its 95 % interval over redrawn rounds."""
+    """`ratio`: median of ours over the sum of the pair's medians, with its 95 % interval over redrawn rounds.
+
+    `machine`: what it ran on, which decides much: what speeds up ResNet18 need not speed up ours. Empty in figures of before 2026-11-28.
+    """
 
     schema: str = "linewatch.QualityLatency/1"
     at: str
     threads: int
     rounds: int
     cores: int
+    machine: str = ""
     stand_ins: tuple[str, ...]
     models: dict[str, Times]
     ratio: float
@@ -83,6 +87,8 @@ def interval_of(taken: dict[str, NDArray[np.float64]]) -> tuple[float, float]:
 
 def main(arguments: list[str]) -> None:
     """OUT, then NAME=FILE for each net that there is."""
+    from tools.report import machine  # noqa: PLC0415  the page is written where there are no tools
+
     out, given = Path(arguments[0]), dict(pair.split("=", 1) for pair in arguments[1:])
     models = {name: Path(path) for name, path in given.items()}
     missing = tuple(name for name in PAIR if name not in models)
@@ -99,6 +105,7 @@ def main(arguments: list[str]) -> None:
         threads=THREADS,
         rounds=ROUNDS,
         cores=cores,
+        machine=machine(),
         stand_ins=missing,
         models={name: _times(values) for name, values in taken.items()},
         ratio=round(ratio_of(taken), 4),

@@ -104,8 +104,9 @@ def _speed(latency: Comparison) -> list[str]:
     times = ", ".join(f"{name} {time.p50:.1f} (at best {time.min:.1f})" for name, time in latency.models.items())
     low, high = latency.ratio_interval
     stand = f"; {', '.join(latency.stand_ins)} by nets of the same shape" if latency.stand_ins else ""
+    where = latency.machine or f"{latency.cores} cores"
     return [
-        f"INT8 by OpenVINO, {latency.threads} threads, {latency.rounds} interleaved rounds on {latency.cores} cores, {latency.at}: "
+        f"INT8 by OpenVINO, {latency.threads} threads, {latency.rounds} interleaved rounds on {where}, {latency.at}: "
         f"median ms {times}{stand}. Ours over the pair: **{latency.ratio:.2f}** ({low:.2f} to {high:.2f}).",
         "",
     ]
