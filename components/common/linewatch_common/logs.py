@@ -62,6 +62,28 @@ class Complaints:
             self._log.warning("%s: %s (%d such so far)", self._about, problem, count)
 
 
+class Trouble:
+    """A warning about what lasts, such as a bus that is away: said when it begins and when its reason changes, not at each try.
+
+    For one thread.
+    """
+
+    def __init__(self, log: logging.Logger, about: str) -> None:
+        self._log, self._about = log, about
+        self._said = ""
+
+    def met(self, problem: object) -> None:
+        """It holds, for this reason."""
+        if str(problem) != self._said:
+            self._log.warning("%s: %s", self._about, problem)
+        self._said = str(problem)
+
+    def over(self) -> bool:
+        """It does not hold; whether it did."""
+        did, self._said = bool(self._said), ""
+        return did
+
+
 def one_line(error: BaseException, length: int = 160) -> str:
     """What a library's error says, without its line breaks, cut at `length`."""
     return " ".join(str(error).split())[:length]

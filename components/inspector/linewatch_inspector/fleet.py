@@ -15,6 +15,7 @@ from linewatch_common.bus import LocalBus
 from linewatch_common.clock import utc_now
 from linewatch_common.errors import LinewatchError
 from linewatch_common.heartbeats import HeartbeatWatch, Status
+from linewatch_common.logs import Trouble
 from linewatch_common.messages import AgentStatus, ComponentHealth, FleetHealth, ModelUse, Outcome, encode
 from linewatch_common.messages.fleet import LATENCY_BOUNDS_MS, MAX_HEALTH_BYTES, SCORE_BINS, ModelWait
 from linewatch_common.names import AGENT
@@ -92,7 +93,7 @@ class FleetReporter:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._sequence = 0
-        self._problem = ""
+        self._away = Trouble(log, "health report not sent")
         self._waits: list[ModelWait] = []
         self.sent = 0
         self.unsent = 0
@@ -161,15 +162,12 @@ class FleetReporter:
             self._failed(str(error))
             return
         self.sent += 1
-        if self._problem:
+        if self._away.over():
             log.info("health reports go out again")
-            self._problem = ""
 
     def _failed(self, problem: str) -> None:
         self.unsent += 1
-        if problem != self._problem:
-            log.warning("health report not sent: %s", problem)
-        self._problem = problem
+        self._away.met(problem)
 
 
 def _served(agent: AgentStatus | None) -> list[ModelUse]:

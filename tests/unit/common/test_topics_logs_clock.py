@@ -5,7 +5,7 @@ import logging
 import pytest
 from linewatch_common.clock import utc_text
 from linewatch_common.errors import ConfigError
-from linewatch_common.logs import capped, set_up_logging
+from linewatch_common.logs import Trouble, capped, set_up_logging
 from linewatch_common.topics import Topics, fleet_health
 
 pytestmark = pytest.mark.usefixtures("own_logging")
@@ -26,6 +26,17 @@ def test_a_station_that_would_break_topics_is_refused(station: str) -> None:
 
 def test_time_is_utc_with_microseconds() -> None:
     assert utc_text(1_700_000_000_123_456_789) == "2023-11-14T22:13:20.123456Z"
+
+
+def test_trouble_is_said_when_it_begins_and_when_its_reason_changes(caplog: pytest.LogCaptureFixture) -> None:
+    trouble = Trouble(logging.getLogger("x"), "bus")
+    assert not trouble.over()
+    for problem in ("away", "away", "refused", "refused", "away"):
+        trouble.met(problem)
+    assert trouble.over()
+    assert not trouble.over()
+    trouble.met("away")
+    assert caplog.messages == ["bus: away", "bus: refused", "bus: away", "bus: away"]
 
 
 def test_a_log_record_is_one_line_even_with_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:

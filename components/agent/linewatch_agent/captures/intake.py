@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from linewatch_common.errors import StorageError
+from linewatch_common.logs import Trouble
 
 from linewatch_agent.captures.finished import FinishedCaptures
 from linewatch_agent.captures.lines import AcceptedCapture
@@ -86,7 +87,7 @@ class Captures:
         self._timing = timing
         self._changed = threading.Condition()
         self._open = False
-        self._problem = ""  # why it is not
+        self._closed = Trouble(log, "captures")
         self._pending: dict[str, int] = {}  # taken, neither delivered nor dropped; bytes
         self._held = _Held()
         self._growing = _Held()  # in segments that are not complete
@@ -250,9 +251,7 @@ class Captures:
             found = self._spool.open()
             self._finished.open()
         except StorageError as error:
-            if str(error) != self._problem:
-                log.warning("captures: %s", error)
-            self._problem = str(error)
+            self._closed.met(error)
             return False
         with self._changed:
             for segment in found:

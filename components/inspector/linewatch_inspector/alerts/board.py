@@ -8,6 +8,7 @@ import msgspec
 from linewatch_common.clock import utc_now
 from linewatch_common.errors import LinewatchError, StorageError
 from linewatch_common.files import write_atomically
+from linewatch_common.logs import Trouble
 from linewatch_common.messages import Alert
 from linewatch_common.messages.alerts import ActiveAlert, AlertKind, AlertState
 
@@ -27,7 +28,7 @@ class Board:
         self._publish = publish
         self._raised: dict[AlertKind, ActiveAlert] = {}
         self._inherited: set[AlertKind] = set()
-        self._problem = ""
+        self._untold = Trouble(log, "alerts are not told")
 
     @property
     def raised(self) -> list[ActiveAlert]:
@@ -84,11 +85,9 @@ class Board:
         try:
             self._publish(alert)
         except LinewatchError as error:
-            if str(error) != self._problem:
-                log.warning("alerts are not told: %s", error)
-            self._problem = str(error)
+            self._untold.met(error)
             return False
-        self._problem = ""
+        self._untold.over()
         return True
 
     def _save(self) -> None:

@@ -14,9 +14,9 @@ from linewatch_agent_api.client import AgentClient, Capture
 from linewatch_agent_api.errors import AgentRefusedError, AlreadyExistsError, TooLargeError
 from linewatch_common.captured import Stratum
 from linewatch_common.clock import utc_now
-from linewatch_common.errors import AgentUnavailableError, InputError, LinewatchError, UnavailableError
+from linewatch_common.errors import AgentUnavailableError, InputError, UnavailableError
 from linewatch_common.heartbeats import HeartbeatWatch
-from linewatch_common.logs import Complaints
+from linewatch_common.logs import Complaints, Trouble
 from linewatch_common.messages import LabelVerdict
 from linewatch_common.names import AGENT
 from linewatch_common.store import SUFFIX, StoredInspection, read_inspection
@@ -96,7 +96,7 @@ class Capturer:
         self._changed = threading.Condition()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._problem = ""
+        self._held_up = Trouble(log, "capture")
         self._refused = Complaints(log, "capture given up")
         self.taken = 0
         self.dropped = 0
@@ -152,9 +152,9 @@ class Capturer:
         while waiting and not self._stop.is_set():
             try:
                 send(waiting[0])
-                self._problem = ""
+                self._held_up.over()
             except UnavailableError as error:
-                self._say(error)
+                self._held_up.met(error)
                 return False
             except InputError as error:
                 self.dropped += 1
@@ -187,7 +187,7 @@ class Capturer:
             return read_inspection(path)
         except (InputError, UnavailableError) as error:
             self.dropped += 1
-            self._say(error)
+            self._held_up.met(error)
             return None
 
     def _agent(self) -> tuple[str, list[str]]:
@@ -197,9 +197,3 @@ class Capturer:
         if status is None or not status.roles:
             raise AgentUnavailableError("no agent with a model is heard")
         return status.endpoint, [served.identifier for _, served in sorted(status.roles.items())]
-
-    def _say(self, error: LinewatchError) -> None:
-        """A condition once, not each second."""
-        if str(error) != self._problem:
-            log.warning("capture: %s", error)
-        self._problem = str(error)
