@@ -11,11 +11,10 @@ from linewatch_common.errors import InputError
 from torch import Tensor
 
 from model_build.nets.interface import Batch, Pictures, Said, Setup, Start
-from model_build.nets.pytorch.anomaly import Anomaly, Reading
-from model_build.nets.pytorch.backbone import load_imagenet
+from model_build.nets.pytorch.anomaly import Anomaly
 from model_build.nets.pytorch.export import export
-from model_build.nets.pytorch.tensors import device, loaded, planes_of, said, saved
-from model_build.nets.pytorch.weights import imagenet_file
+from model_build.nets.pytorch.tensors import device, loaded, planes_of, said, saved, take
+from model_build.nets.pytorch.weights import begin
 
 _FITTING = 0.6  # share of the steps that make the Gaussians
 # Of the features' mean variance, added to each: directions in which good pictures hardly differ must not decide alone.
@@ -57,10 +56,8 @@ class AnomalyLearner:
     def __init__(self, setup: Setup) -> None:
         torch.manual_seed(setup.seed)
         self._setup, self._steps, self._device = setup, 0, device()
-        file, net = imagenet_file(), Anomaly(setup.classes)
-        self.start: Start = "scratch" if file is None else "imagenet"
-        if file is not None:
-            load_imagenet(net.backbone, file)
+        net = Anomaly(setup.classes)
+        self.start: Start = begin(net.backbone)
         self._net = net.to(self._device).to(memory_format=torch.channels_last).eval()
         self._features = [_Sums(len(reading.mean), self._device) for reading in net.readings]
         self._peaks = [_Sums(1, self._device) for _ in net.readings]
@@ -74,8 +71,15 @@ class AnomalyLearner:
             return 0.0
         with torch.inference_mode():
             maps = self._net.backbone.maps(planes_of(good, self._device))
-            (self._fit if fitting else self._stray)(maps)
-            return self._loss(maps)
+            if fitting:
+                self._fit(maps)
+            distances = [reading(features) for reading, features in zip(self._net.readings, maps, strict=True)]
+            if not fitting:
+                self._stray(distances)
+            apart = [
+                distance.exp().mean() / features.shape[1] for distance, features in zip(distances, maps, strict=True)
+            ]
+            return float(torch.stack(apart).mean())
 
     def say(self, pictures: Pictures) -> Said:
         """See Learner."""
@@ -103,36 +107,23 @@ class AnomalyLearner:
 
     def load(self, weights: bytes) -> None:
         """See Learner."""
-        try:
-            self._net.load_state_dict(loaded(weights, self._device))
-        except RuntimeError as error:
-            raise InputError(f"the weights are of another net: {error}") from error
+        take(self._net, weights, self._device)
 
     def export(self, path: Path) -> None:
         """See Learner."""
         export(self._net, self._setup, path)
 
-    def _readings(self) -> list[Reading]:
-        return list(self._net.readings)
-
     def _sums(self) -> list[Tensor]:
         return [tensor for sums in (*self._features, *self._peaks) for tensor in sums.tensors()]
 
     def _fit(self, maps: Sequence[Tensor]) -> None:
-        for reading, sums, features in zip(self._readings(), self._features, maps, strict=True):
+        for reading, sums, features in zip(self._net.readings, self._features, maps, strict=True):
             sums.add(features.movedim(1, -1).flatten(0, 2))
             reading.fit(*sums.gaussian())
 
-    def _stray(self, maps: Sequence[Tensor]) -> None:
-        for reading, sums, features in zip(self._readings(), self._peaks, maps, strict=True):
-            sums.add(reading(features).amax((2, 3)))
+    def _stray(self, distances: Sequence[Tensor]) -> None:
+        for reading, sums, distance in zip(self._net.readings, self._peaks, distances, strict=True):
+            sums.add(distance.amax((2, 3)))
             mean, variance = sums.gaussian()
             reading.usual.copy_(mean[0])
             reading.spread.copy_(variance[0, 0].sqrt().clamp(min=_LEAST_SPREAD))
-
-    def _loss(self, maps: Sequence[Tensor]) -> float:
-        apart = [
-            reading(features).exp().mean() / features.shape[1]
-            for reading, features in zip(self._readings(), maps, strict=True)
-        ]
-        return float(torch.stack(apart).mean())

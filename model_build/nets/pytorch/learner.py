@@ -13,14 +13,13 @@ from linewatch_common.errors import InputError
 from torch import Tensor, nn
 
 from model_build.nets.interface import Batch, Pictures, Said, Setup, Start
-from model_build.nets.pytorch.backbone import load_imagenet
 from model_build.nets.pytorch.compact import CompactClassifier, CompactSegmenter
 from model_build.nets.pytorch.export import export
 from model_build.nets.pytorch.inspector import Inspector
 from model_build.nets.pytorch.losses import loss_of
 from model_build.nets.pytorch.resnet18 import ResNet18
-from model_build.nets.pytorch.tensors import device, loaded, planes_of, said, saved
-from model_build.nets.pytorch.weights import imagenet_file
+from model_build.nets.pytorch.tensors import device, loaded, planes_of, said, saved, take
+from model_build.nets.pytorch.weights import begin
 from model_build.nets.rates import rate_at
 
 _STEEPEST = 5.0  # gradients are cut at this norm: one odd picture must not undo an epoch
@@ -100,10 +99,7 @@ class TorchLearner:
 
     def load(self, weights: bytes) -> None:
         """See Learner."""
-        try:
-            self._kept.load_state_dict(loaded(weights, self._device))
-        except RuntimeError as error:
-            raise InputError(f"the weights are of another net: {error}") from error
+        take(self._kept, weights, self._device)
 
     def export(self, path: Path) -> None:
         """See Learner."""
@@ -131,11 +127,7 @@ def _made(setup: Setup) -> tuple[nn.Module, Start]:
         "resnet18": ResNet18,
     }
     net = makers[setup.net.name]()
-    file = imagenet_file()
-    if isinstance(net, Inspector) and file is not None:
-        load_imagenet(net.backbone, file)
-        return net, "imagenet"
-    return net, "scratch"
+    return net, begin(net.backbone) if isinstance(net, Inspector) else "scratch"
 
 
 def _freeze_edges(net: nn.Module) -> None:

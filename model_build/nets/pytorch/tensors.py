@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from linewatch_common.errors import InputError
-from torch import Tensor
+from torch import Tensor, nn
 
 from model_build.nets.interface import DEVIATION, MEAN, Pictures, Said
 
@@ -43,6 +43,14 @@ def saved(thing: Any) -> bytes:
     buffer = io.BytesIO()
     torch.save(thing, buffer)
     return buffer.getvalue()
+
+
+def take(net: nn.Module, weights: bytes, where: torch.device) -> None:
+    """Give the net these weights, its saved `state_dict`. Raises InputError."""
+    try:
+        net.load_state_dict(loaded(weights, where))
+    except RuntimeError as error:
+        raise InputError(f"the weights are of another net: {error}") from error
 
 
 def loaded(data: bytes, where: torch.device) -> Any:
